@@ -1,0 +1,3 @@
+"""Where the uncertainty goes in knowledge distillation."""
+
+__version__ = "0.1.0"

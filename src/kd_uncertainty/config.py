@@ -1,0 +1,123 @@
+"""The project's configuration loader: parameters are checked, artefact paths carry fingerprints.
+
+Two things happen here, for every command that reads the configuration (``kedro run``, ``kedro viz``, notebooks):
+
+1. ``parameters`` are validated as a whole, top-level keys too; Kedro itself would ignore a mistyped one.
+2. catalog entries named ``"{study}.<table>"`` are written out for every study, and ``{fingerprint}`` in their paths
+   becomes the fingerprint of the stage in their ``metadata.stage``. An entry that the user names in full wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from pydantic import ValidationError
+
+from kd_uncertainty.errors import UserError
+from kd_uncertainty.fingerprints import StageFingerprints
+from kd_uncertainty.options import Parameters, StudyOptions
+
+STUDY_PREFIX = "{study}."
+
+
+class StudyConfigLoader(OmegaConfigLoader):
+    """An ``OmegaConfigLoader`` that validates parameters and fingerprints the catalog."""
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Load one kind of configuration; ``parameters`` and ``catalog`` are treated as the module says."""
+        cached = key in self  # set by hand, which Kedro allows: leave it as it is
+        loaded = super().__getitem__(key)
+        if cached:
+            return loaded
+        if key == "parameters":
+            validate_parameters(loaded)
+        if key == "catalog":
+            parameters = validate_parameters(super().__getitem__("parameters"))
+            return expand_catalog(loaded, parameters)
+        return loaded
+
+
+def studies(parameters: Parameters) -> dict[str, StudyOptions]:
+    """The studies' options by name."""
+    sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
+    return {name: section for name, section in sections.items() if isinstance(section, StudyOptions)}
+
+
+def validate_parameters(raw: Mapping[str, Any]) -> Parameters:
+    """Check all parameters at once.
+
+    Raises:
+        UserError: with one line for each thing that is wrong: where it is, what was given, what is needed.
+    """
+    try:
+        return Parameters.model_validate(dict(raw))
+    except ValidationError as error:
+        lines = [_complaint(problem) for problem in error.errors(include_url=False)]
+        raise UserError("parameters (conf/*/parameters, --params): " + "; ".join(lines)) from error
+
+
+def _complaint(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"'{where}' is not a known parameter{_suggestion(problem['loc'])}"
+    if problem["type"] == "missing":
+        return f"'{where}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(problem["input"], dict | list | tuple) else f" (given: {problem['input']!r})"
+    return f"'{where}': {message[0].lower()}{message[1:]}{given}"
+
+
+def _suggestion(location: tuple[Any, ...]) -> str:
+    """The known neighbours of a key that is not known, nearest first."""
+    from difflib import get_close_matches
+
+    model: Any = Parameters
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = getattr(field, "annotation", None)
+    known = list(getattr(model, "model_fields", {}))
+    close = get_close_matches(str(location[-1]), known, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known here: {', '.join(known)}" if known else "; remove it"
+
+
+def expand_catalog(catalog: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
+    """Write the ``"{study}.<table>"`` entries out for every study, with fingerprints in their paths."""
+    ours = {name: entry for name, entry in catalog.items() if name.startswith(STUDY_PREFIX) and _stage(entry)}
+    patterns = {name.removeprefix(STUDY_PREFIX): entry for name, entry in ours.items()}
+    expanded = {name: entry for name, entry in catalog.items() if name not in ours}
+    for study in studies(parameters):
+        stages = {table: _stage(entry) for table, entry in patterns.items()}
+        own = {name.removeprefix(f"{study}."): entry for name, entry in catalog.items() if name.startswith(f"{study}.")}
+        fingerprints = StageFingerprints(study, parameters, stages, own)
+        for table, entry in patterns.items():
+            if table not in own:
+                expanded[f"{study}.{table}"] = _fill(entry, study, fingerprints)
+    return expanded
+
+
+def _stage(entry: Any) -> str:
+    """The stage that writes an entry, or nothing for an entry that no stage writes."""
+    return str(((entry if isinstance(entry, dict) else {}).get("metadata") or {}).get("stage", ""))
+
+
+def _fill(entry: Any, study: str, fingerprints: StageFingerprints) -> Any:
+    fingerprint = fingerprints.of(_stage(entry))
+    filled = _replace(entry, {"{study}": study, "{fingerprint}": fingerprint})
+    filled["metadata"] = {**filled["metadata"], "study": study, "fingerprint": fingerprint}
+    return filled
+
+
+def _replace(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for word, replacement in words.items():
+            value = value.replace(word, replacement)
+        return value
+    if isinstance(value, dict):
+        return {key: _replace(inner, words) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replace(inner, words) for inner in value]
+    return value

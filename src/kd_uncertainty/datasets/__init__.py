@@ -1,0 +1,9 @@
+"""Kedro datasets of this project: bundled tables, verified artefacts, populations."""
+
+from kd_uncertainty.datasets.artefact import Artefact
+from kd_uncertainty.datasets.bundled import BundledTable
+from kd_uncertainty.datasets.population import Population
+from kd_uncertainty.datasets.streams import ParquetStream, SoftLabelTable
+from kd_uncertainty.datasets.tensors import NestedTensors
+
+__all__ = ["Artefact", "BundledTable", "NestedTensors", "ParquetStream", "Population", "SoftLabelTable"]

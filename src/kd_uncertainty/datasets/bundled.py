@@ -1,0 +1,45 @@
+"""A table that comes with scikit-learn, as a catalog entry."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+
+from kd_uncertainty.tasks.bundled import load_bundled
+
+
+class BundledTable(AbstractDataset[NoReturn, pd.DataFrame]):
+    """A bundled table by name: ``digits``, ``wine`` or ``breast_cancer``.
+
+    Example:
+        ``` yaml
+        classification.source:
+          type: kd_uncertainty.datasets.BundledTable
+          name: wine
+        ```
+    """
+
+    def __init__(self, name: str, metadata: dict[str, Any] | None = None) -> None:
+        self._name = name
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Load the table."""
+        return load_bundled(self._name)
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: bundled tables are read-only."""
+        raise DatasetError(f"bundled table '{self._name}' is read-only")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"name": self._name}
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for Kedro-Viz."""
+        return TablePreview(self.load().head(nrows).to_dict(orient="split"))

@@ -1,0 +1,82 @@
+"""Parquet tables that are written as they come, batch by batch, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
+
+
+class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
+    """Save an iterable of Arrow tables of one schema, a row group each; load a data frame whose columns are Arrow's.
+
+    Arrow-backed columns keep millions of lists in one buffer, where pandas' own would make an object of each. Any other
+    reader (``pandas.read_parquet``, DuckDB) sees an ordinary Parquet file.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None, compression: str = "zstd") -> None:
+        self._filepath = Path(filepath)
+        self._compression = compression
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """Read the whole table."""
+        return self._read().to_pandas(types_mapper=pd.ArrowDtype)
+
+    def save(self, data: Iterable[pa.Table]) -> None:
+        """Consume the iterable; the first table's schema is the file's."""
+        writer: pq.ParquetWriter | None = None
+        try:
+            for table in data:
+                if writer is None:
+                    # A dictionary pays for the few names, not for floats; floats shrink by byte-stream splitting.
+                    writer = pq.ParquetWriter(
+                        self._filepath, table.schema, compression=self._compression, use_dictionary=_texts(table.schema)
+                    )
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def _read(self) -> pa.Table:
+        return pq.read_table(self._filepath)
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """First rows, for Kedro-Viz, with long lists cut."""
+        batch = next(pq.ParquetFile(self._filepath).iter_batches(batch_size=nrows), None)
+        frame = pd.DataFrame() if batch is None else batch.to_pandas()
+        return TablePreview(shorten_lists(frame).to_dict(orient="split"))
+
+
+class SoftLabelTable(ParquetStream):
+    """Posterior logits, kept as the Arrow table that ``kd_uncertainty.responses.read_soft_labels`` checks."""
+
+    def load(self) -> pa.Table:
+        """Read the whole table."""
+        return self._read()
+
+
+def shorten_lists(frame: pd.DataFrame, length: int = 60) -> pd.DataFrame:
+    """Make cells that are not scalars into short strings."""
+    return frame.map(lambda cell: cell if pd.api.types.is_scalar(cell) else _short(str(cell), length))
+
+
+def _short(text: str, length: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if pa.types.is_string(field.type)]

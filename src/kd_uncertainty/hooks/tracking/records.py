@@ -1,0 +1,165 @@
+"""What is logged of each table: a function of the persisted tables alone.
+
+A stage that ran an hour ago, or on another machine, is therefore logged exactly as one that has just run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from kd_uncertainty.hooks.tracking.flatten import arm_name, metric_name, numeric_leaves
+
+ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
+SPLIT = "test"
+"""The split whose arm metrics become MLflow metrics; the others are in the tables."""
+
+Load = Callable[[str], Any]
+"""Load a table of the study by its short name; None if the catalog has no such table or it does not exist yet."""
+
+
+class Point(NamedTuple):
+    """One value of one metric; ``step`` is an epoch or a number of responses, ``time`` seconds or None for now."""
+
+    key: str
+    value: float
+    step: int = 0
+    time: float | None = None
+
+
+@dataclass
+class Record:
+    """What goes to a run: metrics, and files by their path among the run's artefacts."""
+
+    metrics: list[Point] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: Record) -> Record:
+        """Both together."""
+        return Record(self.metrics + other.metrics, self.files | other.files)
+
+
+def record_outputs(outputs: list[str], load: Load) -> Record:
+    """Collect what the tables with the given short names contribute; names that are not known contribute nothing."""
+    record = Record()
+    for name in outputs:
+        if name in RECORDERS and (table := load(name)) is not None:
+            record += RECORDERS[name](name, table, load)
+    record.metrics = [point for point in record.metrics if math.isfinite(point.value)]
+    return record
+
+
+def headline(outputs: list[str], load: Load) -> Record:
+    """What the parent run shows: the numbers of the summary, the summary and the report."""
+    record = record_outputs([name for name in outputs if name in ("summary", "report")], load)
+    if "summary" in outputs and (summary := load("summary")) is not None:
+        record.metrics = [Point(key, value) for key, value in numeric_leaves(summary).items()]
+    return record
+
+
+def _points(table: pd.DataFrame, key: Callable[[Mapping[str, Any]], str], value: str, step: str = "") -> list[Point]:
+    rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+    return [Point(key(row), float(row[value]), int(row[step]) if step else 0) for row in rows]
+
+
+def _named(column: str, value: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: metric_name(row[column], value)
+
+
+def _named_by_arm(group: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: metric_name(group, arm_name(row, num_responses=False))
+
+
+def _csv(name: str, table: pd.DataFrame, _: Load) -> Record:
+    return Record(files={f"tables/{name}.csv": table.to_csv(index=False)})
+
+
+def _json(name: str, value: Any, _: Load) -> Record:
+    return Record(files={f"{name}.json": json.dumps(value, indent=2, default=str)})
+
+
+def _html(name: str, value: str, _: Load) -> Record:
+    return Record(files={f"{name}.html": value})
+
+
+def _task(name: str, task: Mapping[str, Any], load: Load) -> Record:
+    counts = {key: task.get(key) for key in ("num_inputs", "num_classes", "num_examples", "num_flipped")}
+    return Record([Point(*leaf) for leaf in numeric_leaves(counts).items()]) + _json(name, task, load)
+
+
+def _teacher_curves(_: str, curves: pd.DataFrame, load: Load) -> Record:
+    """Mean over the members of each teacher, one step an epoch."""
+    values = ["train_loss", "validation_nll", "validation_accuracy"]
+    means = curves.groupby(["teacher", "epoch"], sort=True)[values].mean().reset_index()
+    record = Record()
+    for value in values:
+        record.metrics += _points(means, _named("teacher", value), value, "epoch")
+    return record
+
+
+def _student_curves(_: str, curves: pd.DataFrame, load: Load) -> Record:
+    """Mean over the students of each arm, one step an epoch."""
+    plan = load("plan")
+    if plan is None:
+        return Record()
+    arms = plan.assign(curve=[arm_name(row) for row in plan[ARM_KEYS].to_dict("records")])
+    means = curves.merge(arms[["student", "curve"]], on="student").groupby(["curve", "epoch"])["train_loss"].mean()
+    return Record(_points(means.reset_index(), lambda r: metric_name("train_loss", r["curve"]), "train_loss", "epoch"))
+
+
+def _plan(name: str, plan: pd.DataFrame, load: Load) -> Record:
+    counts = {"num_students": len(plan), "num_arms": len(plan[ARM_KEYS].drop_duplicates())}
+    return Record([Point(key, value) for key, value in counts.items()]) + _csv(name, plan, load)
+
+
+def _teacher_metrics(name: str, table: pd.DataFrame, load: Load) -> Record:
+    points = _points(table, lambda row: metric_name(row["teacher"], f"{row['split']}_{row['metric']}"), "estimate")
+    return Record(points) + _csv(name, table, load)
+
+
+def _arm_metrics(name: str, table: pd.DataFrame, load: Load) -> Record:
+    return Record(_by_responses(table, "metric", "students_{}")) + _csv(name, table, load)
+
+
+def _variance_components(name: str, table: pd.DataFrame, load: Load) -> Record:
+    return Record(_by_responses(table, "component", "variance_{}")) + _csv(name, table, load)
+
+
+def _by_responses(table: pd.DataFrame, what: str, group: str) -> list[Point]:
+    """One curve over the number of responses for each arm and quantity, of the test split."""
+    return _points(
+        table[table["split"] == SPLIT],
+        lambda row: metric_name(group.format(row[what]), arm_name(row, num_responses=False)),
+        "estimate",
+        "num_responses",
+    )
+
+
+def _response_budget(name: str, table: pd.DataFrame, load: Load) -> Record:
+    record = _csv(name, table, load)
+    for value in ("recommended_num_responses", "response_variance", "floor", "slope"):
+        if value in table:
+            record.metrics += _points(table, _named_by_arm(f"budget_{value}"), value)
+    return record
+
+
+RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
+    "task": _task,
+    "teacher_curves": _teacher_curves,
+    "plan": _plan,
+    "student_curves": _student_curves,
+    "teacher_metrics": _teacher_metrics,
+    "reliability": _csv,
+    "student_metrics": _csv,
+    "arm_metrics": _arm_metrics,
+    "variance_components": _variance_components,
+    "response_budget": _response_budget,
+    "summary": _json,
+    "report": _html,
+}
+"""How each table is logged; a stage logs those that it writes."""

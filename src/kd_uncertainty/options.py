@@ -1,0 +1,164 @@
+"""Typed options: one pydantic model for each parameter section; unknown keys are refused.
+
+The YAML under ``conf/*/parameters`` mirrors these classes field by field. Everything here is validated before
+any node runs, so a study never starts with a setting that it cannot honour.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
+
+from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.teachers.contract import TeacherOptions, teacher_options
+from kd_uncertainty.typed import Fraction, Options, Seed, Share
+
+SPLITS = ("train", "validation", "test")
+Split = Literal["train", "validation", "test"]
+TargetKind = Literal["one_hot", "label", "posterior", "exact"]
+"""What a student is trained on: the data's own labels, sampled teacher labels, posterior draws, mean probabilities."""
+
+
+class IngestionOptions(Options):
+    """How a table becomes examples."""
+
+    target: str = Field(description="name of the column to predict")
+    drop_columns: tuple[str, ...] = Field((), description="columns that are not inputs: identifiers, leaks")
+    validation_fraction: Fraction = 0.2
+    test_fraction: Fraction = 0.2
+    label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="fraction of the training labels that are flipped to another class"
+    )
+    standardise: bool = Field(True, description="scale numeric inputs to zero mean and unit variance")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1.0:
+            raise ValueError("validation_fraction + test_fraction must stay below 1, or nothing is left to train on")
+        return self
+
+
+class TeachersOptions(Options):
+    """Which teachers are fitted, by name; each is one of the kinds in ``kd_uncertainty.teachers``."""
+
+    network: NetworkOptions = NetworkOptions()
+    training: TrainingOptions = TrainingOptions(epochs=10)
+    posteriors: dict[str, SerializeAsAny[Annotated[TeacherOptions, BeforeValidator(teacher_options)]]]
+    seed: Seed = 1
+
+    @field_validator("posteriors", mode="before")
+    @classmethod
+    def _drop_switched_off(cls, value: Any) -> Any:
+        """Let an environment or ``--params`` switch a teacher off by setting it to null."""
+        if not isinstance(value, dict):
+            return value
+        kept = {name: options for name, options in value.items() if options is not None}
+        if not kept:
+            raise ValueError("at least one teacher is needed")
+        return kept
+
+
+class ResponsesOptions(Options):
+    """How much of every teacher's posterior is cached."""
+
+    num_draws: PositiveInt = Field(64, description="posterior draws cached for each example (1 if deterministic)")
+    batch_size: PositiveInt = Field(1024, description="examples per streamed batch and Parquet row group")
+    seed: Seed = 2
+
+
+class ArmOptions(Options):
+    """A block of arms: the product of its teachers, numbers of responses, mixings and temperatures."""
+
+    target: TargetKind
+    teachers: tuple[str, ...] | None = Field(None, description="names; null means every teacher in the responses")
+    num_responses: tuple[PositiveInt, ...] = (1,)
+    mixing: tuple[Share, ...] = Field((1.0,), description="weight of the teacher's target beside the data's labels")
+    temperature: tuple[PositiveFloat, ...] = (1.0,)
+
+    @field_validator("num_responses", "mixing", "temperature", "teachers", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int | float | str) else value
+
+    @model_validator(mode="after")
+    def _fits_its_target(self) -> Self:
+        if self.target in ("one_hot", "label") and set(self.temperature) != {1.0}:
+            raise ValueError(f"temperature softens probabilities; target: {self.target} has hard labels, leave it at 1")
+        if self.target in ("one_hot", "exact") and set(self.num_responses) != {1}:
+            raise ValueError(f"target: {self.target} uses no sampled responses, leave num_responses at 1")
+        if self.target == "one_hot" and self.teachers is not None:
+            raise ValueError("target: one_hot uses no teacher, leave teachers out")
+        if self.target == "one_hot" and set(self.mixing) != {1.0}:
+            raise ValueError("target: one_hot has nothing to mix, leave mixing at 1")
+        return self
+
+
+class StudentsOptions(Options):
+    """The population: arms crossed with response, initialisation and order seeds."""
+
+    network: NetworkOptions = NetworkOptions()
+    training: TrainingOptions = TrainingOptions()
+    arms: Annotated[tuple[ArmOptions, ...], Field(min_length=1)]
+    response_seeds: PositiveInt = 8
+    initialisation_seeds: PositiveInt = 3
+    order_seeds: PositiveInt = 3
+    seed: Seed = 3
+    backend: Literal["auto", "loop", "vmap"] = "auto"
+    shard_size: PositiveInt = Field(48, description="students saved together; the unit of work and of resumption")
+
+
+class PropagationOptions(Options):
+    """How the uncertainty is analysed."""
+
+    confidence: Fraction = 0.95
+    num_bootstrap: Annotated[int, Field(ge=20)] = 400
+    calibration_bins: PositiveInt = 15
+    response_share_threshold: Fraction = Field(
+        0.25, description="responses are enough once their share of inter-student variance is below this"
+    )
+    seed: Seed = 4
+
+
+class ReportingOptions(Options):
+    """What the report is called and which split its pictures show."""
+
+    title: str = "Uncertainty in knowledge distillation"
+    split: Split = "test"
+
+
+class StudyOptions(Options):
+    """All sections of one study."""
+
+    ingestion: IngestionOptions
+    teachers: TeachersOptions
+    responses: ResponsesOptions = ResponsesOptions()
+    students: StudentsOptions
+    propagation: PropagationOptions = PropagationOptions()
+    reporting: ReportingOptions = ReportingOptions()
+
+
+class ExecutionOptions(Options):
+    """Where and how wide the work runs. Never changes a result, so it is no part of any fingerprint."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: PositiveInt | Literal["auto"] = Field("auto", description="processes; auto: one for each core")
+    chunk_size: PositiveInt = Field(32, description="students trained at once inside a worker")
+    progress: bool = True
+
+
+class Parameters(Options):
+    """Everything under ``conf/*/parameters``: one section a study, and how to execute."""
+
+    classification: StudyOptions
+    execution: ExecutionOptions = ExecutionOptions()

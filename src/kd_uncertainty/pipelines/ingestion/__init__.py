@@ -1,0 +1,7 @@
+"""Ingestion: a source table becomes examples with splits."""
+
+from kd_uncertainty.pipelines.ingestion.pipeline import create_pipeline
+
+FORMAT_VERSION = 1
+
+__all__ = ["FORMAT_VERSION", "create_pipeline"]

@@ -1,0 +1,7 @@
+"""Propagation: where the uncertainty went."""
+
+from kd_uncertainty.pipelines.propagation.pipeline import create_pipeline
+
+FORMAT_VERSION = 1
+
+__all__ = ["FORMAT_VERSION", "create_pipeline"]

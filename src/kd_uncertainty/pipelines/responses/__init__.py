@@ -1,0 +1,7 @@
+"""Responses: every teacher's posterior logits are cached."""
+
+from kd_uncertainty.pipelines.responses.pipeline import create_pipeline
+
+FORMAT_VERSION = 1
+
+__all__ = ["FORMAT_VERSION", "create_pipeline"]

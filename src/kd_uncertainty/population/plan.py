@@ -1,0 +1,111 @@
+"""The plan of a population: one row a student, arms crossed with response, initialisation and order seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+
+from kd_uncertainty.errors import UserError
+from kd_uncertainty.population.seeds import derive_seed
+
+ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
+SEED_KEYS = ("response_seed", "initialisation_seed", "order_seed")
+NO_TEACHER = "none"
+RANDOM_TARGETS = ("label", "posterior")
+"""Targets that depend on the response seed; the others are the same for every student of an arm."""
+
+
+class Block(Protocol):
+    """What a plan needs to know of a block of arms; ``options.ArmOptions`` is one."""
+
+    @property
+    def target(self) -> str: ...  # noqa: D102
+    @property
+    def teachers(self) -> tuple[str, ...] | None: ...  # noqa: D102
+    @property
+    def num_responses(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def mixing(self) -> tuple[float, ...]: ...  # noqa: D102
+    @property
+    def temperature(self) -> tuple[float, ...]: ...  # noqa: D102
+
+
+class Crossing(Protocol):
+    """What a plan needs to know of the population; ``options.StudentsOptions`` is one."""
+
+    @property
+    def arms(self) -> Sequence[Block]: ...  # noqa: D102
+    @property
+    def response_seeds(self) -> int: ...  # noqa: D102
+    @property
+    def initialisation_seeds(self) -> int: ...  # noqa: D102
+    @property
+    def order_seeds(self) -> int: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
+class Arm(NamedTuple):
+    """One cell of the experiment; the fields are ``ARM_KEYS``."""
+
+    teacher: str
+    target: str
+    num_responses: int
+    weighting: str
+    mixing: float
+    temperature: float
+
+
+def make_plan(options: Crossing, teachers: Sequence[str]) -> pd.DataFrame:
+    """Return the plan: columns student, arm, ``ARM_KEYS``, ``SEED_KEYS``; one row a student.
+
+    Arms are numbered block by block, in each block as the product teachers x num_responses x mixing x temperature in
+    declared order. Within an arm, students are numbered in order of response, initialisation and order seed. Level
+    i of a factor has the same seed in every arm (common random numbers), and the factors' seeds are independent.
+    Arms whose target has no response randomness have a single response level of its own.
+
+    Args:
+        options: the arms and the numbers of seeds.
+        teachers: names of the teachers that have responses, in order.
+
+    Raises:
+        UserError: if an arm names an unknown teacher, or two arms are the same.
+    """
+    arms = [arm for position, block in enumerate(options.arms) for arm in _arms(block, position, teachers)]
+    for number, arm in enumerate(arms):
+        if arm in arms[:number]:
+            described = ", ".join(f"{key}: {value}" for key, value in arm._asdict().items())
+            raise UserError(f"students.arms: the arm ({described}) is declared twice; remove one of the two")
+    levels = {
+        "initialisation": [derive_seed(options.seed, "initialisation", i) for i in range(options.initialisation_seeds)],
+        "order": [derive_seed(options.seed, "order", i) for i in range(options.order_seeds)],
+        "response": [derive_seed(options.seed, "response", i) for i in range(options.response_seeds)],
+        "none": [derive_seed(options.seed, "response", "none")],
+    }
+    rows: list[dict[str, Any]] = []
+    for number, arm in enumerate(arms):
+        responses = levels["response" if arm.target in RANDOM_TARGETS else "none"]
+        rows += [
+            {"student": 0, "arm": number, **arm._asdict(), **dict(zip(SEED_KEYS, seeds, strict=True))}
+            for seeds in product(responses, levels["initialisation"], levels["order"])
+        ]
+    plan = pd.DataFrame(rows, columns=["student", "arm", *ARM_KEYS, *SEED_KEYS])
+    plan["student"] = range(len(plan))
+    return plan
+
+
+def _arms(block: Block, position: int, teachers: Sequence[str]) -> Iterator[Arm]:
+    if block.target == "one_hot":
+        names: Sequence[str] = (NO_TEACHER,)
+    else:
+        names = tuple(teachers) if block.teachers is None else block.teachers
+        for name in names:
+            if name not in teachers:
+                raise UserError(
+                    f"students.arms[{position}].teachers: there is no teacher '{name}'; known: {', '.join(teachers)}"
+                )
+    for name, count, mixing, temperature in product(names, block.num_responses, block.mixing, block.temperature):
+        yield Arm(name, block.target, int(count), "average", float(mixing), float(temperature))

@@ -1,0 +1,113 @@
+"""The engine: a cohort of students goes in, their trained parameters and learning curves come out.
+
+One student's result is a pure function of its targets, its seeds and the options. It does not depend on who trains
+beside it, on the chunk size, or on what was trained before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kd_uncertainty.population.choice import BACKENDS, choose_backend
+from kd_uncertainty.population.contract import Build, Cohort, State, Trained, require_finite
+from kd_uncertainty.population.initialisation import initial_states, reproducible
+from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.population.prediction import predict
+
+__all__ = ["Cohort", "Trained", "choose_backend", "predict", "train"]
+
+Validation = tuple[Tensor, Tensor]
+"""Inputs (examples, features) and labels (examples,) to evaluate on after every epoch."""
+
+
+def train(
+    build: Build,
+    inputs: Tensor,
+    labels: Tensor,
+    cohort: Cohort,
+    options: TrainingOptions,
+    *,
+    backend: str = "auto",
+    device: torch.device | None = None,
+    chunk_size: int = 32,
+    validation: Validation | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> Trained:
+    """Train every student of the cohort from its initialisation seed, in minibatches ordered by its order seed.
+
+    Args:
+        build: builds one network; its random numbers must come from torch's global CPU generator.
+        inputs: (examples, features) float32.
+        labels: (examples,) int64.
+        cohort: the students.
+        options: epochs, batch size, optimiser. The last, partial batch of an epoch is kept.
+        backend: "auto", "loop" or "vmap"; see :func:`choose_backend`.
+        device: where to train; the CPU by default. On the CPU one intra-op thread is used.
+        chunk_size: students trained at once. Changes memory and speed, not results.
+        validation: examples to evaluate every student on after every epoch.
+        on_epoch: called with the number of students that finished one more epoch.
+
+    Returns:
+        Parameters and curves of all students, on the CPU.
+
+    Raises:
+        UserError: if a student's loss is not finite: after the epoch on the CPU, at the end elsewhere, where asking
+            after each epoch would stall the device.
+    """
+    device = device or torch.device("cpu")
+    inputs, labels = inputs.to(device, torch.float32), labels.to(device)
+    name, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device)
+    with reproducible(device):
+        chunks = [
+            _train_chunk(build, inputs, labels, cohort[start : start + chunk_size], options, name, validation, on_epoch)
+            for start in range(0, len(cohort), chunk_size)
+        ]
+    parameters = {key: torch.cat([chunk.parameters[key] for chunk in chunks]) for key in chunks[0].parameters}
+    losses = torch.cat([chunk.losses for chunk in chunks])
+    if validation is None:
+        return Trained(parameters, losses)
+    nll = torch.cat([chunk.validation_nll for chunk in chunks if chunk.validation_nll is not None])
+    accuracy = torch.cat([chunk.validation_accuracy for chunk in chunks if chunk.validation_accuracy is not None])
+    return Trained(parameters, losses, nll, accuracy)
+
+
+def _train_chunk(
+    build: Build,
+    inputs: Tensor,
+    labels: Tensor,
+    cohort: Cohort,
+    options: TrainingOptions,
+    backend: str,
+    validation: Validation | None,
+    on_epoch: Callable[[int], None] | None,
+) -> Trained:
+    device = inputs.device
+    curves = torch.zeros((3, len(cohort), options.epochs), device=device)
+
+    def after_epoch(students: slice, epoch: int, state: State, losses: Tensor) -> None:
+        curves[0, students, epoch] = losses
+        if device.type == "cpu":
+            require_finite(losses, cohort[students], epoch)
+        if validation is not None:
+            curves[1:, students, epoch] = _evaluate(build, state, validation)
+        if on_epoch is not None:
+            on_epoch(students.stop - students.start)
+
+    initial = initial_states(build, cohort.initialisation_seeds, device)
+    state = BACKENDS[backend](build, initial, inputs, labels, cohort.to(device), options, after_epoch)
+    losses, nll, accuracy = curves.cpu()
+    for epoch in range(options.epochs):
+        require_finite(losses[:, epoch], cohort, epoch)
+    return Trained({name: values.detach().cpu() for name, values in state.items()}, losses, nll, accuracy)
+
+
+def _evaluate(build: Build, state: State, validation: Validation) -> Tensor:
+    """Return mean negative log-likelihood and accuracy, (2, students)."""
+    inputs, labels = validation
+    logits = predict(build, state, inputs)
+    labels = labels.to(logits.device).expand(logits.shape[:2])
+    log_likelihood = torch.log_softmax(logits, dim=-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    return torch.stack([-log_likelihood.mean(-1), (logits.argmax(-1) == labels).float().mean(-1)])

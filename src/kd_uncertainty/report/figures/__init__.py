@@ -1,0 +1,60 @@
+"""The report's figures: pure functions from tables to plotly figures."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from kd_uncertainty.report.arms import Tables, best, read_arms, table
+from kd_uncertainty.report.figures.curve import response_curve
+from kd_uncertainty.report.figures.quality import student_quality
+from kd_uncertainty.report.figures.reliability import expected_calibration_error, reliability_diagram
+from kd_uncertainty.report.figures.sources import uncertainty_sources, within_between
+from kd_uncertainty.report.figures.training import training_curves
+
+__all__ = [
+    "FIGURES",
+    "expected_calibration_error",
+    "make_figures",
+    "reliability_diagram",
+    "response_curve",
+    "student_quality",
+    "training_curves",
+    "uncertainty_sources",
+    "within_between",
+]
+
+FIGURES = (
+    "uncertainty_sources",
+    "within_between",
+    "response_curve",
+    "reliability_diagram",
+    "student_quality",
+    "training_curves",
+)
+
+
+def make_figures(tables: Tables, split: str = "test", *, narrow: bool = False) -> dict[str, go.Figure]:
+    """All figures by name; a table that is missing gives a figure that says so.
+
+    Args:
+        tables: The study's tables by name.
+        split: The split to show; the response curve shows the validation split, on which it is fitted.
+        narrow: For narrow screens: one panel below the other.
+    """
+    components = table(tables, "variance_components")
+    arms = read_arms({"arm_metrics": table(tables, "arm_metrics")})
+    chosen = [best([arm for arm in arms if arm.teacher == name]) for name in sorted({arm.teacher for arm in arms})]
+    return {
+        "uncertainty_sources": uncertainty_sources(components, split, narrow=narrow),
+        "within_between": within_between(components, split, narrow=narrow),
+        "response_curve": response_curve(components, table(tables, "response_budget"), narrow=narrow),
+        "reliability_diagram": reliability_diagram(
+            table(tables, "reliability"), split, [arm.keys() for arm in chosen if arm is not None], narrow=narrow
+        ),
+        "student_quality": student_quality(
+            table(tables, "arm_metrics"), table(tables, "teacher_metrics"), split, narrow=narrow
+        ),
+        "training_curves": training_curves(
+            table(tables, "teacher_curves"), table(tables, "student_curves"), table(tables, "plan"), narrow=narrow
+        ),
+    }

@@ -1,0 +1,167 @@
+"""Reliability diagrams of teachers and of their students."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from kd_uncertainty.report.arms import short_label
+from kd_uncertainty.report.figures.style import (
+    MUTED,
+    TEACHER_COLOURS,
+    colour,
+    finish,
+    nothing_to_show,
+    panels,
+    place,
+    translucent,
+)
+from kd_uncertainty.report.wording import TARGETS, plural, teacher_order
+
+TITLE = "Reliability: confidence against accuracy"
+Panel = tuple[str, str, pd.DataFrame]
+
+
+def expected_calibration_error(bins: pd.DataFrame) -> float:
+    """sum_b count_b |accuracy_b - confidence_b| / sum_b count_b over the bins that are not empty.
+
+    Source: Naeini, Cooper & Hauskrecht 2015, "Obtaining well calibrated probabilities using Bayesian binning".
+    """
+    full = bins[bins["count"] > 0]
+    gaps = (full["accuracy"] - full["confidence"]).abs()
+    return float((gaps * full["count"]).sum() / full["count"].sum()) if len(full) else float("nan")
+
+
+def reliability_diagram(
+    reliability: pd.DataFrame, split: str = "test", arms: Sequence[dict[str, object]] = (), *, narrow: bool = False
+) -> go.Figure:
+    """Accuracy against mean confidence by bin, with the share of examples in each bin; ECE in every panel's title.
+
+    Args:
+        reliability: The table ``reliability``.
+        split: The split to show.
+        arms: The student arms to show, one a teacher, as dictionaries with ``teacher, target, num_responses``; by
+            default each teacher's softest target with the most responses.
+        narrow: A row a teacher (teacher beside students), for narrow screens.
+    """
+    shown = reliability[reliability["split"] == split] if len(reliability) else reliability
+    if shown.empty:
+        return nothing_to_show(TITLE, f"No reliability table on the {split} split.")
+    teachers = teacher_order(shown["teacher"].astype(str))
+    grid = _panels(shown, teachers, arms)
+    if narrow:
+        grid = [panel for pair in zip(grid[: len(teachers)], grid[len(teachers) :], strict=True) for panel in pair]
+    columns = 2 if narrow else len(teachers) if len(teachers) <= 3 else 3
+    if not narrow and columns < len(teachers):  # whole rows of teachers, then whole rows of students
+        grid = [panel for panel in grid if panel is not None]
+    kept = [panel for panel in grid if panel is not None] if not _aligned(grid, columns) else grid
+    titles = ["" if panel is None else panel[1] for panel in kept]
+    figure = panels(titles, columns=columns, heights=150 if narrow else 196, gap=84, side=0.08 if narrow else 0.05)
+    for index, panel in enumerate(kept):
+        row, column = place(index, columns)
+        if panel is None:
+            figure.update_xaxes(visible=False, row=row, col=column)
+            figure.update_yaxes(visible=False, row=row, col=column)
+            continue
+        shade = colour(TEACHER_COLOURS, panel[0], teachers.index(panel[0]))
+        _panel(figure, (row, column), panel[2], shade, first=index == 0)
+        figure.update_xaxes(
+            range=[0, 1], tickvals=[0, 0.5, 1], title="confidence" if index + columns >= len(kept) else None,
+            row=row, col=column,
+        )
+        figure.update_yaxes(
+            range=[0, 1.02], tickvals=[0, 0.5, 1], title="accuracy" if column == 1 else None,
+            showticklabels=column == 1, row=row, col=column,
+        )
+    return finish(
+        figure,
+        TITLE,
+        f"Accuracy against confidence in bins on the {split} split, for teachers and for the students of one arm of each; "
+        "pale bars are the share of examples in a bin, the diagonal is perfect calibration.",
+        head=88,
+    )
+
+
+def _aligned(grid: Sequence[Panel | None], columns: int) -> bool:
+    """Whether gaps may stay, to keep every teacher above its own students."""
+    return len(grid) % columns == 0 and any(panel is not None for panel in grid)
+
+
+def _panels(
+    shown: pd.DataFrame, teachers: Sequence[str], arms: Sequence[dict[str, object]]
+) -> list[Panel | None]:
+    """First the teachers, then the students of each in the same order; None where there is nothing to show."""
+    own = [shown[(shown["role"] == "teacher") & (shown["teacher"] == name)] for name in teachers]
+    first: list[Panel | None] = [
+        (name, _title(name, bins), bins) if len(bins) else None for name, bins in zip(teachers, own, strict=True)
+    ]
+    students: list[Panel | None] = []
+    for name in teachers:
+        bins = _students(shown, name, arms)
+        if bins.empty:
+            students.append(None)
+            continue
+        arm = short_label(str(bins["target"].iloc[0]), int(bins["num_responses"].iloc[0]))
+        students.append((name, _title(f"students: {arm}", bins), bins))
+    return first + students if any(students) else first + [None] * len(first)
+
+
+def _students(shown: pd.DataFrame, teacher: str, arms: Sequence[dict[str, object]]) -> pd.DataFrame:
+    bins = shown[(shown["role"] == "students") & (shown["teacher"] == teacher)]
+    if bins.empty:
+        return bins
+    wanted = next((arm for arm in arms if arm.get("teacher") == teacher), None)
+    keys = ["target", "num_responses", "mixing", "temperature"]
+    if wanted is None:
+        rank = {name: index for index, name in enumerate(("exact", "posterior", "label"))}
+        order = bins[keys].drop_duplicates()
+        order = order.assign(rank=order["target"].map(lambda name: rank.get(name, len(TARGETS))))
+        wanted = order.sort_values(["rank", "num_responses"], ascending=[True, False]).iloc[0].to_dict()
+    for key in keys:
+        if key in wanted:
+            bins = bins[bins[key] == wanted[key]]
+    return bins
+
+
+def _title(name: str, bins: pd.DataFrame) -> str:
+    return f"{name}<br>ECE {expected_calibration_error(bins):.3f}, n = {int(bins['count'].sum()):,}"
+
+
+def _panel(figure: go.Figure, at: tuple[int, int], bins: pd.DataFrame, shade: str, *, first: bool) -> None:
+    counts = bins["count"].to_numpy(dtype=np.float64)
+    shares = counts / max(counts.sum(), 1.0)
+    middle = (bins["bin_lower"].to_numpy() + bins["bin_upper"].to_numpy()) / 2.0
+    figure.add_bar(
+        x=middle,
+        y=shares,
+        width=(bins["bin_upper"] - bins["bin_lower"]).to_numpy() * 0.9,
+        marker={"color": translucent(MUTED, 0.32), "line": {"width": 0}},
+        name="share of examples in the bin",
+        legendgroup="share",
+        showlegend=first,
+        customdata=counts,
+        hovertemplate="%{customdata:,} examples<extra></extra>",
+        row=at[0],
+        col=at[1],
+    )
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": MUTED, "dash": "dash", "width": 1.2}, hoverinfo="skip",
+        name="perfectly calibrated", legendgroup="diagonal", showlegend=first, row=at[0], col=at[1],
+    )  # fmt: skip
+    full = bins[bins["count"] > 0]
+    figure.add_scatter(
+        x=full["confidence"],
+        y=full["accuracy"],
+        mode="lines+markers",
+        line={"color": shade, "width": 2},
+        marker={"size": 6, "color": shade},
+        name="accuracy by confidence",
+        showlegend=False,
+        customdata=full["count"],
+        hovertemplate="confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata:,} examples<extra></extra>",
+        row=at[0],
+        col=at[1],
+    )

@@ -1,0 +1,247 @@
+"""Sentences of the recommendation: every word follows from a figure, and every sentence carries figure and interval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kd_uncertainty.report.arms import Arm
+from kd_uncertainty.report.budget import Budget
+from kd_uncertainty.report.comparison import Estimate, Verdict, difference, verdict
+from kd_uncertainty.report.wording import (
+    METRIC_NAMES,
+    decimals,
+    listing,
+    metric_with_interval,
+    number,
+    percent,
+    plural,
+    with_interval,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the recommendation, its title of a few words, and the figures behind it."""
+
+    topic: str
+    title: str
+    sentence: str
+    verdict: str = ""
+    figures: dict[str, object] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """The finding as a JSON object."""
+        return {name: getattr(self, name) for name in ("topic", "title", "sentence", "verdict", "figures")}
+
+
+def choice_finding(choice: Arm, split: str) -> Finding:
+    """Which teacher, target and k to choose: by validation NLL, with the other split only reported."""
+    nll, shown = choice.metric("nll", "validation"), choice.metric("nll", split)
+    accuracy = choice.metric("accuracy", split)
+    sentence = f"Train students on {choice.named()}: the lowest mean validation NLL, {with_interval(nll)}" + (
+        f" over {plural(choice.num_students, 'student')}." if choice.num_students else "."
+    )
+    if split != "validation":
+        sentence += (
+            f" On the {split} split, which played no part in the choice, they reach NLL {with_interval(shown)} "
+            f"and accuracy {metric_with_interval('accuracy', accuracy)}."
+        )
+    figures = {"validation_nll": nll.as_json(), f"{split}_nll": shown.as_json(), f"{split}_accuracy": accuracy.as_json()}
+    return Finding("choice", f"Train on {choice.named()}", sentence, figures={**choice.keys(), **figures})
+
+
+def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
+    """Which arms the measurement cannot tell apart from the choice, and the cheapest of them."""
+    others = [arm for arm in arms if arm.arm != choice.arm]
+    nll = choice.metric("nll", "validation")
+    gaps = {arm.arm: difference(arm.metric("nll", "validation"), nll) for arm in others}
+    tied = [arm for arm in others if verdict(gaps[arm.arm]) == "no measurable difference"]
+    figures: dict[str, object] = {"others": len(others), "tied": [arm.arm for arm in tied]}
+    if not tied:
+        return Finding(
+            "rivals",
+            "The choice is clear",
+            f"All {plural(len(others), 'other arm')} have a measurably higher validation NLL than {number(nll.estimate)}.",
+            "clear",
+            figures,
+        )
+    sentence = (
+        f"{len(tied)} of the {plural(len(others), 'other arm')} cannot be told apart from the choice by validation NLL "
+        f"(the interval of the difference covers zero)"
+    )
+    sampled = [arm for arm in tied if arm.target not in ("exact", "one_hot")]
+    if sampled:
+        # Labels are cheaper than draws of whole probability vectors, so they come first at equal k.
+        cheap = min(sampled, key=lambda arm: (arm.num_responses, arm.target != "label", gaps[arm.arm].estimate))
+        sentence += f"; with the fewest responses among them: {cheap.named()}, {_gap(gaps[cheap.arm], 'NLL')}"
+        figures["cheapest"] = cheap.keys()
+        figures["cheapest_difference"] = gaps[cheap.arm].as_json()
+    return Finding("rivals", f"{plural(len(tied), 'arm')} as good, as far as measured", f"{sentence}.", "tied", figures)
+
+
+def budget_finding(budget: Budget) -> Finding:
+    """How many responses to buy, and how sure that is."""
+    unit = {"label": "label", "posterior": "posterior draw"}.get(budget.target, "response")
+    figures = {**budget.as_json()}
+    goal = f"responses cause less than {percent(budget.threshold, 0)} of the inter-student variance"
+    if budget.unbounded:
+        return Finding(
+            "responses",
+            f"No number of {unit}s is enough ({budget.name})",
+            f"For {budget.name}, no number of {unit}s is recommended: by the fit ({budget.fit_text()}) the floor is not "
+            f"above zero, so there is no k past which {goal}.",
+            "unbounded",
+            figures,
+        )
+    k = int(budget.recommended.estimate)
+    sentence = f"For {budget.name}, buy {plural(k, unit)} per example {_count_interval(budget)}: from there on {goal}."
+    if budget.extrapolated:
+        sentence += (
+            f" This is extrapolated beyond the largest k that was measured, {budget.largest_measured}, along the fit "
+            f"({budget.fit_text()})."
+        )
+    if budget.open_above:
+        sentence += " The interval has no upper end: the floor cannot be told from zero, so more may be needed."
+    verdict_word = "extrapolated" if budget.extrapolated else "open above" if budget.open_above else "measured"
+    return Finding(
+        "responses", f"Buy {plural(k, unit)} per example ({budget.name})", sentence, verdict_word, figures
+    )
+
+
+def no_budget_finding(reason: str) -> Finding:
+    """Say plainly that the number of responses cannot be recommended."""
+    return Finding(
+        "responses",
+        "No recommendation on the number of responses",
+        f"No number of responses can be recommended: {reason}.",
+        "not measured",
+    )
+
+
+def teacher_finding(teacher: str, baseline: str, arms: Sequence[Arm], choice: Arm, split: str) -> Finding | None:
+    """Whether a Bayesian teacher pays over the deterministic one at equal target and k, by validation NLL.
+
+    The cell that the sentence quotes is the choice's if both teachers have it, otherwise the one where the deterministic
+    teacher is at its best; the verdicts over all shared cells are counted beside it.
+    """
+    ours = {arm.cell: arm for arm in arms if arm.teacher == teacher}
+    theirs = {arm.cell: arm for arm in arms if arm.teacher == baseline}
+    shared = [cell for cell in ours if cell in theirs]
+    if not shared:
+        return None
+    cell = (
+        choice.cell
+        if choice.cell in shared
+        else min(shared, key=lambda key: theirs[key].metric("nll", "validation").estimate)
+    )
+    nll, accuracy = (_between(ours[cell], theirs[cell], metric, "validation") for metric in ("nll", "accuracy"))
+    tally = Counter(verdict(_between(ours[key], theirs[key], "nll", "validation")) for key in shared)
+    verdicts: dict[Verdict, tuple[str, str]] = {
+        "lower": ("pays", f"The {teacher} teacher pays"),
+        "higher": ("does not pay", f"The {teacher} teacher does not pay"),
+        "no measurable difference": ("no measurable difference", f"The {teacher} teacher: no measurable difference"),
+    }
+    word, title = verdicts[verdict(nll)]
+    sentence = (
+        f"{title}{' from' if word.startswith('no') else ' over'} the {baseline} one: at equal target and k "
+        f"({ours[cell].label()}) its students' validation NLL is {_gap(nll)} and their accuracy {_points(accuracy)}. "
+        f"Over all {plural(len(shared), 'shared cell')} its NLL is measurably lower in {tally['lower']}, measurably "
+        f"higher in {tally['higher']}, and no measurable difference shows in {tally['no measurable difference']}."
+    )
+    figures: dict[str, object] = {
+        "teacher": teacher,
+        "baseline": baseline,
+        "target": ours[cell].target,
+        "num_responses": ours[cell].num_responses,
+        "validation_nll_difference": nll.as_json(),
+        "validation_accuracy_difference": accuracy.as_json(),
+        f"{split}_nll_difference": _between(ours[cell], theirs[cell], "nll", split).as_json(),
+        "cells": {"lower": tally["lower"], "higher": tally["higher"], "tied": tally["no measurable difference"]},
+    }
+    return Finding("bayesian", title, sentence, word, figures)
+
+
+def control_finding(distilled: Arm, control: Arm, split: str) -> Finding:
+    """Whether distillation beats training on the data's own labels."""
+    nll, accuracy = (_between(distilled, control, metric, "validation") for metric in ("nll", "accuracy"))
+    titles: dict[Verdict, str] = {
+        "lower": "Distillation beats the one-hot control",
+        "higher": "Distillation loses to the one-hot control",
+        "no measurable difference": "Distillation and the one-hot control: no measurable difference",
+    }
+    sentence = (
+        f"{titles[verdict(nll)]}: the best distilled arm ({distilled.label()}, {distilled.teacher}) has a validation NLL "
+        f"{_gap(nll)} and an accuracy {_points(accuracy)} than students trained on the data's own labels."
+    )
+    figures: dict[str, object] = {
+        "validation_nll_difference": nll.as_json(),
+        "validation_accuracy_difference": accuracy.as_json(),
+    }
+    if split != "validation":
+        shown = {metric: _between(distilled, control, metric, split) for metric in ("nll", "accuracy")}
+        sentence += f" On the {split} split: NLL {_gap(shown['nll'])}, accuracy {_points(shown['accuracy'])}."
+        figures |= {f"{split}_{metric}_difference": value.as_json() for metric, value in shown.items()}
+    return Finding("control", titles[verdict(nll)], sentence, verdict(nll), figures)
+
+
+def drivers_finding(arm: Arm, split: str) -> Finding | None:
+    """What drives what remains of the inter-student variance at an arm: response, initialisation, order or residual."""
+    whole = arm.component("inter_unbiased", split)
+    parts = {name: arm.component(name, split) for name in ("response", "initialisation", "order", "residual")}
+    parts = {name: part for name, part in parts.items() if part.estimate == part.estimate}
+    if not whole.estimate > 0.0 or not parts:
+        return None
+    ranked = sorted(parts, key=lambda name: -parts[name].estimate)
+    first = ranked[0]
+    rest = [name for name in ranked[1:] if verdict(difference(parts[first], parts[name])) == "no measurable difference"]
+    if not parts[first].lower > 0.0:
+        title, word = "No source of the remaining variance is measurably above zero", "none"
+    elif rest:
+        title, word = f"{_capital(listing([first, *rest]))} drive what remains, not told apart", "tied"
+    else:
+        title, word = f"{_capital(first)} drives what remains", first
+    figures_text = ", ".join(f"{name} {_share(parts[name], whole)}" for name in ranked)
+    sentence = (
+        f"{title}: of the inter-student variance of the chosen arm on the {split} split, {with_interval(whole)}, the "
+        f"sources have {figures_text}."
+    )
+    zero = [name for name in ranked if name != first and not parts[name].lower > 0.0]
+    if zero and word != "none":
+        sentence += f" Not measurably above zero: {listing(zero)}."
+    figures: dict[str, object] = {name: part.as_json() for name, part in {"inter_unbiased": whole, **parts}.items()}
+    return Finding("sources", title, sentence, word, figures)
+
+
+def _between(first: Arm, second: Arm, metric: str, split: str) -> Estimate:
+    return difference(first.metric(metric, split), second.metric(metric, split))
+
+
+def _share(part: Estimate, whole: Estimate) -> str:
+    return f"{percent(part.estimate / whole.estimate, 0)} ({with_interval(part)})"
+
+
+def _gap(change: Estimate, noun: str = "") -> str:
+    """``0.0120 lower [−0.0200, −0.0040]``: the signed interval of the difference follows the unsigned words."""
+    places = decimals(change)
+    side = "lower" if change.estimate < 0.0 else "higher"
+    name = f"{METRIC_NAMES.get(noun, noun)} " if noun else ""
+    return (
+        f"{name}{number(abs(change.estimate), places)} {side} "
+        f"[{number(change.lower, places)}, {number(change.upper, places)}]"
+    )
+
+
+def _points(change: Estimate) -> str:
+    side = "lower" if change.estimate < 0.0 else "higher"
+    low, high = (number(100.0 * bound, 2) for bound in change[1:])
+    return f"{number(abs(100.0 * change.estimate), 2)} points {side} [{low}, {high}]"
+
+
+def _count_interval(budget: Budget) -> str:
+    return f"[{number(budget.recommended.lower, 0)}, {number(budget.recommended.upper, 0)}]"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,18 @@
+"""Project settings: the configuration loader and the hooks."""
+
+from kd_uncertainty.config import StudyConfigLoader
+from kd_uncertainty.hooks.console import ConsoleHooks
+from kd_uncertainty.hooks.guards import GuardHooks
+from kd_uncertainty.hooks.tracking import TrackingHooks
+
+# The last registered hook runs first: guards refuse a run before tracking starts it.
+HOOKS = (ConsoleHooks(), TrackingHooks(), GuardHooks())
+
+CONFIG_LOADER_CLASS = StudyConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {"tracking": ["tracking*", "tracking*/**"]},
+    # An environment overrides the parameters that it names and keeps the others.
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,0 +1,1 @@
+"""Tasks: tables that become examples with splits."""

@@ -1,0 +1,50 @@
+"""Teachers are trained by the population engine: a teacher is a population with the data's labels as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch.nn.functional import one_hot
+
+from kd_uncertainty.networks import network_builder
+from kd_uncertainty.population.seeds import derive_seed
+from kd_uncertainty.population.training import Cohort, Trained, train
+from kd_uncertainty.teachers.contract import Fitted, Problem
+
+
+def fit_members(problem: Problem, arguments: Mapping[str, Any], members: int, seed: int) -> Fitted:
+    """Train ``members`` networks on the training labels, each with its own initialisation and batch order."""
+    build = network_builder(problem.network.class_path, arguments, problem.inputs.shape[1], problem.num_classes)
+    cohort = Cohort.of_ensemble(
+        one_hot(problem.labels, problem.num_classes).float(),
+        [derive_seed(seed, "initialisation", member) for member in range(members)],
+        [derive_seed(seed, "order", member) for member in range(members)],
+    )
+    trained = train(
+        build,
+        problem.inputs,
+        problem.labels,
+        cohort,
+        problem.training,
+        device=problem.device,
+        chunk_size=problem.chunk_size,
+        validation=(problem.validation_inputs, problem.validation_labels),
+    )
+    return Fitted(trained.parameters, _curves(trained))
+
+
+def _curves(trained: Trained) -> pd.DataFrame:
+    members, epochs = trained.losses.shape
+    assert trained.validation_nll is not None and trained.validation_accuracy is not None
+    return pd.DataFrame(
+        {
+            "member": np.repeat(np.arange(members), epochs),
+            "epoch": np.tile(np.arange(1, epochs + 1), members),
+            "train_loss": trained.losses.double().numpy().ravel(),
+            "validation_nll": trained.validation_nll.double().numpy().ravel(),
+            "validation_accuracy": trained.validation_accuracy.double().numpy().ravel(),
+        }
+    )

@@ -1,0 +1,107 @@
+"""All teachers of a study: fitted by name, brought to and from tensors, asked for posterior logits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.seeds import derive_seed
+from kd_uncertainty.responses import batches, describe, response_schema, response_table
+from kd_uncertainty.teachers.contract import Problem, Teacher, TeacherOptions, kinds, teacher_options
+
+
+def fit_teachers(
+    problem: Problem, posteriors: Mapping[str, TeacherOptions], seed: int, *, progress: bool = False
+) -> tuple[dict[str, Teacher], pd.DataFrame]:
+    """Fit every named posterior; returns the teachers and their training curves, one table.
+
+    Each teacher's seed is derived from its name, so adding one changes no other.
+    """
+    teachers, curves = {}, []
+    for name, options in (bar := tqdm(posteriors.items(), desc="teachers", unit="teacher", disable=not progress)):
+        bar.set_postfix_str(name)
+        fitted = kinds()[options.kind].fit(problem, options, derive_seed(seed, "teacher", name))
+        teachers[name] = Teacher(
+            name, options, problem.network, problem.inputs.shape[1], problem.num_classes, fitted.parameters
+        )
+        curves.append(fitted.curves.assign(teacher=name))
+    table = pd.concat(curves, ignore_index=True)
+    return teachers, table[["teacher", *table.columns.drop("teacher")]]
+
+
+def to_nested(teachers: Mapping[str, Teacher]) -> dict[str, Any]:
+    """Teachers as nested tensors and JSON values, for one safetensors file."""
+    return {
+        name: {
+            "options": teacher.options.model_dump_json(),
+            "network": teacher.network.model_dump_json(by_alias=True),
+            "num_inputs": teacher.num_inputs,
+            "num_classes": teacher.num_classes,
+            "parameters": dict(teacher.parameters),
+        }
+        for name, teacher in teachers.items()
+    }
+
+
+def from_nested(nested: Mapping[str, Any]) -> dict[str, Teacher]:
+    """The inverse of ``to_nested``."""
+    return {
+        name: Teacher(
+            name,
+            teacher_options(json.loads(value["options"])),
+            NetworkOptions.model_validate_json(value["network"]),
+            value["num_inputs"],
+            value["num_classes"],
+            value["parameters"],
+        )
+        for name, value in nested.items()
+    }
+
+
+def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
+    """Draw posterior logits for any inputs: ``(draws, examples, classes)``, a pure function of seed and draw numbers.
+
+    Args:
+        teacher: a fitted teacher of any kind.
+        inputs: ``(examples, num_inputs)`` float32.
+        draws: numbers of the draws, any integers from 0.
+        seed: the stream that the draws are taken from.
+    """
+    return kinds()[teacher.options.kind].posterior_logits(teacher, inputs, draws, seed)
+
+
+def stream_responses(
+    teachers: Mapping[str, Teacher],
+    example_ids: NDArray[np.int64],
+    inputs: Tensor,
+    *,
+    num_draws: int,
+    batch_size: int,
+    seed: int,
+    classes: Sequence[str],
+    device: torch.device,
+) -> Iterator[pa.Table]:
+    """Posterior logits of every teacher and example, a table for each batch of examples; bounded memory.
+
+    A teacher whose posterior is a point is cached once, as one draw.
+    """
+    draws = {name: 1 if teacher.options.deterministic else num_draws for name, teacher in teachers.items()}
+    facts = {name: {"kind": teacher.options.kind, "draws": draws[name]} for name, teacher in teachers.items()}
+    schema = response_schema(describe(facts, seed, classes))
+    for name, teacher in teachers.items():
+        there = replace(teacher, parameters={key: value.to(device) for key, value in teacher.parameters.items()})
+        stream = derive_seed(seed, "responses", name)
+        for batch in batches(example_ids, batch_size):
+            logits = posterior_logits(there, inputs[batch].to(device), range(draws[name]), stream)
+            yield response_table(name, example_ids[batch], logits, schema)

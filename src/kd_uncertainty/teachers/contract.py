@@ -1,0 +1,121 @@
+"""What every kind of teacher offers, and how a kind is found by its name.
+
+A kind is one module of this package with three names::
+
+    class Options(TeacherOptions)                                   # its settings; ``kind`` is a Literal
+    def fit(problem: Problem, options: Options, seed: int) -> Fitted
+    def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor
+
+Adding a kind is adding such a file: the registry below lists the package's folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.typed import Options
+
+
+class TeacherOptions(Options):
+    """What all kinds share: the kind's name. A kind adds its own settings."""
+
+    kind: str
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every posterior draw is the same, so that one draw holds the whole posterior."""
+        return False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a teacher is fitted on.
+
+    Attributes:
+        inputs, labels: the training split, ``(examples, num_inputs)`` float32 and ``(examples,)`` int64.
+        validation_inputs, validation_labels: for the curves only; nothing is selected on them while fitting.
+        num_classes: classes of the task.
+        network: the network's class and arguments.
+        training: how it is trained.
+        device: where.
+        chunk_size: networks trained at once.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    validation_inputs: Tensor
+    validation_labels: Tensor
+    num_classes: int
+    network: NetworkOptions
+    training: TrainingOptions
+    device: torch.device
+    chunk_size: int = 32
+
+
+class Fitted(NamedTuple):
+    """A fitted posterior: stacked weights, ``(members, ...)`` for each parameter, and the training curves."""
+
+    parameters: dict[str, Tensor]
+    curves: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A fitted teacher that can answer: its options, the network that its weights belong to, and the weights."""
+
+    name: str
+    options: TeacherOptions
+    network: NetworkOptions
+    num_inputs: int
+    num_classes: int
+    parameters: Mapping[str, Tensor]
+
+
+class Kind(Protocol):
+    """The names that a kind's module has."""
+
+    Options: type[TeacherOptions]
+
+    @staticmethod
+    def fit(problem: Problem, options: Any, seed: int) -> Fitted:
+        """Fit the posterior to the training split; a pure function of its arguments."""
+
+    @staticmethod
+    def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
+        """Draw logits: ``(draws, examples, classes)``, where draw ``j`` is the same function of the inputs for all examples.
+
+        A draw depends on ``(seed, j)`` alone, so inputs may be streamed in batches of any size.
+        """
+
+
+def kinds() -> dict[str, Kind]:
+    """All kinds by name: the public modules of this package apart from the contract."""
+    package = importlib.import_module("kd_uncertainty.teachers")
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    modules = (importlib.import_module(f"{package.__name__}.{name}") for name in names if name != "contract")
+    return {module.Options.model_fields["kind"].default: module for module in modules if hasattr(module, "Options")}
+
+
+def teacher_options(value: Any) -> TeacherOptions:
+    """Turn ``{kind: ..., ...}`` from the configuration into the options of that kind.
+
+    Raises:
+        ValueError: if the kind is missing or unknown, with the list of known kinds.
+    """
+    if isinstance(value, TeacherOptions):
+        return value
+    known = kinds()
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if kind not in known:
+        raise ValueError(f"unknown kind of teacher {kind!r}; choose kind: one of {', '.join(sorted(known))}")
+    return known[kind].Options.model_validate(dict(value))

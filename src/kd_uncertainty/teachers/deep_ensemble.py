@@ -1,0 +1,44 @@
+"""A deep ensemble: members that differ in initialisation and batch order (Lakshminarayanan et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from kd_uncertainty.networks import network_builder
+from kd_uncertainty.population.seeds import derive_seed
+from kd_uncertainty.population.training import predict
+from kd_uncertainty.teachers._fitting import fit_members
+from kd_uncertainty.teachers.contract import Fitted, Problem, Teacher, TeacherOptions
+
+
+class Options(TeacherOptions):
+    """How many members approximate the posterior."""
+
+    kind: Literal["deep_ensemble"] = "deep_ensemble"
+    members: PositiveInt = 16
+
+
+def fit(problem: Problem, options: Options, seed: int) -> Fitted:
+    """Train all members as one population with one-hot targets."""
+    return fit_members(problem, problem.network.arguments, options.members, seed)
+
+
+def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
+    """Draw members uniformly with replacement: draw ``j`` is member ``m(seed, j)``; ``(draws, examples, classes)``.
+
+    The ensemble's posterior is uniform over its members, so independent draws repeat members.
+    """
+    members = len(next(iter(teacher.parameters.values())))
+    chosen = [int(np.random.default_rng(derive_seed(seed, "member", draw)).integers(members)) for draw in draws]
+    distinct = sorted(set(chosen))
+    build = network_builder(
+        teacher.network.class_path, teacher.network.arguments, teacher.num_inputs, teacher.num_classes
+    )
+    logits = predict(build, {name: value[distinct] for name, value in teacher.parameters.items()}, inputs)
+    return logits[torch.tensor([distinct.index(member) for member in chosen])]
