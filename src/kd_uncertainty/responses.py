@@ -19,6 +19,8 @@ from kd_uncertainty.errors import UserError
 
 FORMAT_VERSION = 1
 METADATA_KEY = b"kd_uncertainty"
+NAMELESS = "teacher"
+"""What the one teacher of a table without a teacher column is called."""
 _LOGITS = pa.list_(pa.list_(pa.float32()))
 
 
@@ -74,6 +76,15 @@ def batches(example_ids: NDArray[np.int64], size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, len(example_ids), size))
 
 
+def teacher_names(data: pa.Table | pd.DataFrame) -> list[str]:
+    """Names of the teachers in a soft-label table, in the order in which they first appear."""
+    names = data.column_names if isinstance(data, pa.Table) else list(data.columns)
+    if "teacher" not in names:
+        return [NAMELESS]
+    values = data["teacher"].unique()
+    return [str(name) for name in (values.to_pylist() if isinstance(data, pa.Table) else values)]
+
+
 def read_soft_labels(data: pa.Table | pd.DataFrame, example_ids: NDArray[np.int64], num_classes: int) -> SoftLabels:
     """Check a soft-label table against the task and bring it into arrays, rows in the order of ``example_ids``.
 
@@ -93,8 +104,8 @@ def read_soft_labels(data: pa.Table | pd.DataFrame, example_ids: NDArray[np.int6
                 f"(columns: {', '.join(table.column_names)})"
             )
     if "teacher" not in table.column_names:
-        table = table.append_column("teacher", pa.array(["teacher"] * len(table)))
-    names = list(dict.fromkeys(table.column("teacher").to_pylist()))
+        table = table.append_column("teacher", pa.array([NAMELESS] * len(table)))
+    names = table.column("teacher").unique().to_pylist()
     if not names:
         raise UserError("soft labels: the table is empty")
     logits = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -61,11 +62,11 @@ class Cohort:
 
     def to(self, device: torch.device) -> Self:
         """Return the cohort with its tensors as float32 on ``device``."""
-        return type(self)(
-            *(tensor.to(device, torch.float32) for tensor in (self.targets, self.mixing, self.temperature)),
-            self.initialisation_seeds,
-            self.order_seeds,
-            self.numbers,
+        return dataclasses.replace(
+            self,
+            targets=self.targets.to(device, torch.float32),
+            mixing=self.mixing.to(device, torch.float32),
+            temperature=self.temperature.to(device, torch.float32),
         )
 
     @classmethod

@@ -29,7 +29,7 @@ def predict(build: Build, parameters: State, inputs: Tensor) -> Tensor:
         network = build().to(device).eval()
         return torch.stack(
             [
-                torch.cat([functional_call(network, state, (batch,)) for batch in inputs.split(BATCH_SIZE)])
+                torch.cat([functional_call(network, state, (batch,)) for batch in torch.split(inputs, BATCH_SIZE)])
                 for state in _each(parameters)
             ]
         )

@@ -42,7 +42,7 @@ def random_bits(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
 
 def uniforms(seed: int, stream: int, count: int) -> NDArray[np.float64]:
     """Return ``count`` numbers in [0, 1) with 53 random bits each, from :func:`random_bits`."""
-    return (random_bits(seed, stream, count) >> np.uint64(11)) * 2.0**-53
+    return np.asarray((random_bits(seed, stream, count) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
 @lru_cache(maxsize=_CACHED_ORDERS)

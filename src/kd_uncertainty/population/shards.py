@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -44,11 +45,9 @@ class ShardStore:
         Raises:
             UserError: if there is no whole manifest.
         """
-        path = Path(folder) / MANIFEST
-        problem = artefacts.fault(path)
-        if problem:
-            raise UserError(f"{problem}; run the students stage again")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = _read_manifest(Path(folder) / MANIFEST)
+        if isinstance(manifest, str):
+            raise UserError(f"{manifest}; run the students stage again")
         return cls(folder, manifest["identity"], manifest["num_shards"])
 
     def path(self, index: int) -> Path:
@@ -80,8 +79,8 @@ class ShardStore:
             "num_shards": self.num_shards,
             "shards": dict(sorted(shards.items(), key=lambda item: int(item[0]))),
         }
-        with artefacts.atomic_write(self.folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        with artefacts.atomic_write(self.folder / MANIFEST, checksum=False) as temporary:
+            temporary.write_text(json.dumps({**manifest, "digest": _digest(manifest)}, indent=1), encoding="utf-8")
 
     def missing(self) -> list[int]:
         """Return the shards to compute: those that are not there, and, with a warning, those that are not whole.
@@ -138,14 +137,36 @@ class ShardStore:
     def _entries(self) -> dict[str, Any]:
         """Return the manifest's shards, or none if there is no whole manifest of this identity and format."""
         path = self.folder / MANIFEST
-        problem = artefacts.fault(path)
-        if problem:
+        manifest = _read_manifest(path)
+        if isinstance(manifest, str):
             if path.exists():
-                _logger.warning("%s; its shards do not count", problem)
+                _logger.warning("%s; its shards do not count", manifest)
             return {}
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        expected = (FORMAT_VERSION, self.identity, self.num_shards)
-        if (manifest.get("format_version"), manifest.get("identity"), manifest.get("num_shards")) != expected:
+        if (manifest["identity"], manifest["num_shards"]) != (self.identity, self.num_shards):
             return {}
         shards: dict[str, Any] = manifest["shards"]
         return shards
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | str:
+    """Return the manifest, or one sentence that says why it cannot be used.
+
+    It carries its own digest rather than a checksum file: replacing two files is not atomic, and losing the manifest
+    would lose every shard.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        stated = manifest.pop("digest")
+    except FileNotFoundError:
+        return f"{path} is missing"
+    except (ValueError, KeyError, AttributeError):
+        return f"{path} is truncated or was edited: it is not a manifest"
+    if stated != _digest(manifest):
+        return f"{path} is truncated or was edited: it does not match its own digest"
+    if manifest.get("format_version") != FORMAT_VERSION:
+        return f"{path} has format version {manifest.get('format_version')}, not {FORMAT_VERSION}"
+    return dict(manifest)

@@ -37,6 +37,24 @@ def prediction_tables(
         yield pa.Table.from_arrays(columns, schema=PREDICTIONS)
 
 
+def student_parameters(shards: Iterable[Mapping[str, Tensor]], student: int) -> dict[str, Tensor]:
+    """One student's parameters and buffers by name.
+
+    Raises:
+        KeyError: if no shard holds the student.
+    """
+    prefix = "parameters/"
+    for shard in shards:
+        found = (shard["students"] == student).nonzero()
+        if len(found):
+            return {
+                name.removeprefix(prefix): values[int(found[0])].clone()
+                for name, values in shard.items()
+                if name.startswith(prefix)
+            }
+    raise KeyError(f"student {student} is in no shard")
+
+
 def curve_table(shards: Iterable[Mapping[str, Tensor]]) -> pd.DataFrame:
     """Mean training loss of every student and epoch, in nats; epochs count from 1."""
     parts = []

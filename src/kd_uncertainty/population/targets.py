@@ -44,7 +44,10 @@ def deal_draws(plan: pd.DataFrame) -> DrawBlocks:
 
 
 def exact_probabilities(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return the posterior mean ``mean_m softmax(logits_m / temperature)``: (examples, draws, classes) to (examples, classes)."""
+    """Return the posterior mean ``mean_m softmax(logits_m / temperature)``.
+
+    From logits (examples, draws, classes) to probabilities (examples, classes).
+    """
     return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=-1).mean(axis=1))
 
 
@@ -117,7 +120,7 @@ class TargetMaker:
         seed, count = int(row.response_seed), int(row.num_responses)
         return posterior_target(logits, self.blocks, seed, count, float(row.temperature))
 
-    def stack(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+    def targets(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Return the targets of several students, (students, examples, classes) float32."""
         targets = np.empty((len(rows), len(self.labels), self.num_classes), dtype=np.float32)
         made: dict[tuple[Any, ...], int] = {}
@@ -150,17 +153,18 @@ def check_soft_labels(plan: pd.DataFrame, num_draws: Mapping[str, int]) -> None:
             continue
         if teacher not in num_draws:
             known = ", ".join(num_draws) or "none at all"
-            raise UserError(f"students: the plan needs responses of teacher '{teacher}'; there are responses of {known}")
-        if target != "posterior" or num_draws[teacher] >= blocks.num_draws > 1:
+            raise UserError(f"students: the plan needs responses of teacher '{teacher}'; known: {known}")
+        if target != "posterior":
             continue
         if num_draws[teacher] == 1:
             raise UserError(
                 f"students.arms: teacher '{teacher}' has a single cached draw and so no posterior randomness; "
                 "use target: exact or label for it"
             )
-        raise UserError(
-            f"students.arms: posterior targets need {blocks.num_draws} draws of teacher '{teacher}' "
-            f"({len(blocks.levels)} response seeds x {blocks.width} responses, never shared), but "
-            f"{num_draws[teacher]} are cached; set responses.num_draws to {blocks.num_draws} or more, or ask for "
-            "fewer response_seeds or num_responses"
-        )
+        if num_draws[teacher] < blocks.num_draws:
+            raise UserError(
+                f"students.arms: posterior targets need {blocks.num_draws} draws of teacher '{teacher}' "
+                f"({len(blocks.levels)} response seeds x {blocks.width} responses, never shared), but "
+                f"{num_draws[teacher]} are cached; set responses.num_draws to {blocks.num_draws} or more, or ask for "
+                "fewer response_seeds or num_responses"
+            )

@@ -23,7 +23,7 @@ Validation = tuple[Tensor, Tensor]
 """Inputs (examples, features) and labels (examples,) to evaluate on after every epoch."""
 
 
-def train(
+def train(  # noqa: PLR0913
     build: Build,
     inputs: Tensor,
     labels: Tensor,

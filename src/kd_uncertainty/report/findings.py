@@ -23,7 +23,7 @@ from kd_uncertainty.report.wording import (
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of the recommendation, its title of a few words, and the figures behind it."""
+    """One or a few sentences of the recommendation, which begin with their title, and the figures behind them."""
 
     topic: str
     title: str
@@ -49,7 +49,7 @@ def choice_finding(choice: Arm, split: str) -> Finding:
             f"and accuracy {metric_with_interval('accuracy', accuracy)}."
         )
     figures = {"validation_nll": nll.as_json(), f"{split}_nll": shown.as_json(), f"{split}_accuracy": accuracy.as_json()}
-    return Finding("choice", f"Train on {choice.named()}", sentence, figures={**choice.keys(), **figures})
+    return Finding("choice", f"Train students on {choice.named()}", sentence, figures={**choice.keys(), **figures})
 
 
 def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
@@ -60,17 +60,12 @@ def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
     tied = [arm for arm in others if verdict(gaps[arm.arm]) == "no measurable difference"]
     figures: dict[str, object] = {"others": len(others), "tied": [arm.arm for arm in tied]}
     if not tied:
-        return Finding(
-            "rivals",
-            "The choice is clear",
-            f"All {plural(len(others), 'other arm')} have a measurably higher validation NLL than {number(nll.estimate)}.",
-            "clear",
-            figures,
-        )
-    sentence = (
-        f"{len(tied)} of the {plural(len(others), 'other arm')} cannot be told apart from the choice by validation NLL "
-        f"(the interval of the difference covers zero)"
-    )
+        title = f"None of the {plural(len(others), 'other arm')} comes close"
+        closest = gaps[min(others, key=lambda arm: gaps[arm.arm].estimate).arm]
+        sentence = f"{title}: even the next best has a validation NLL {_gap(closest)}."
+        return Finding("rivals", title, sentence, "clear", figures)
+    title = f"{len(tied)} of the {plural(len(others), 'other arm')} cannot be told apart from the choice"
+    sentence = f"{title} by validation NLL {with_interval(nll)} (the interval of the difference covers zero)"
     sampled = [arm for arm in tied if arm.target not in ("exact", "one_hot")]
     if sampled:
         # Labels are cheaper than draws of whole probability vectors, so they come first at equal k.
@@ -78,7 +73,7 @@ def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
         sentence += f"; with the fewest responses among them: {cheap.named()}, {_gap(gaps[cheap.arm], 'NLL')}"
         figures["cheapest"] = cheap.keys()
         figures["cheapest_difference"] = gaps[cheap.arm].as_json()
-    return Finding("rivals", f"{plural(len(tied), 'arm')} as good, as far as measured", f"{sentence}.", "tied", figures)
+    return Finding("rivals", title, f"{sentence}.", "tied", figures)
 
 
 def budget_finding(budget: Budget) -> Finding:
@@ -87,16 +82,12 @@ def budget_finding(budget: Budget) -> Finding:
     figures = {**budget.as_json()}
     goal = f"responses cause less than {percent(budget.threshold, 0)} of the inter-student variance"
     if budget.unbounded:
-        return Finding(
-            "responses",
-            f"No number of {unit}s is enough ({budget.name})",
-            f"For {budget.name}, no number of {unit}s is recommended: by the fit ({budget.fit_text()}) the floor is not "
-            f"above zero, so there is no k past which {goal}.",
-            "unbounded",
-            figures,
-        )
+        title = f"For {budget.name}, no number of {unit}s is enough"
+        sentence = f"{title}: by the fit ({budget.fit_text()}) there is no k past which {goal}."
+        return Finding("responses", title, sentence, "unbounded", figures)
     k = int(budget.recommended.estimate)
-    sentence = f"For {budget.name}, buy {plural(k, unit)} per example {_count_interval(budget)}: from there on {goal}."
+    title = f"For {budget.name}, buy {plural(k, unit)} per example"
+    sentence = f"{title} {_count_interval(budget)}: from there on {goal}."
     if budget.extrapolated:
         sentence += (
             f" This is extrapolated beyond the largest k that was measured, {budget.largest_measured}, along the fit "
@@ -105,19 +96,13 @@ def budget_finding(budget: Budget) -> Finding:
     if budget.open_above:
         sentence += " The interval has no upper end: the floor cannot be told from zero, so more may be needed."
     verdict_word = "extrapolated" if budget.extrapolated else "open above" if budget.open_above else "measured"
-    return Finding(
-        "responses", f"Buy {plural(k, unit)} per example ({budget.name})", sentence, verdict_word, figures
-    )
+    return Finding("responses", title, sentence, verdict_word, figures)
 
 
 def no_budget_finding(reason: str) -> Finding:
     """Say plainly that the number of responses cannot be recommended."""
-    return Finding(
-        "responses",
-        "No recommendation on the number of responses",
-        f"No number of responses can be recommended: {reason}.",
-        "not measured",
-    )
+    title = "No number of responses can be recommended"
+    return Finding("responses", title, f"{title}: {reason}.", "not measured")
 
 
 def teacher_finding(teacher: str, baseline: str, arms: Sequence[Arm], choice: Arm, split: str) -> Finding | None:
@@ -141,11 +126,11 @@ def teacher_finding(teacher: str, baseline: str, arms: Sequence[Arm], choice: Ar
     verdicts: dict[Verdict, tuple[str, str]] = {
         "lower": ("pays", f"The {teacher} teacher pays"),
         "higher": ("does not pay", f"The {teacher} teacher does not pay"),
-        "no measurable difference": ("no measurable difference", f"The {teacher} teacher: no measurable difference"),
+        "no measurable difference": ("no measurable difference", f"The {teacher} teacher makes no measurable difference"),
     }
     word, title = verdicts[verdict(nll)]
     sentence = (
-        f"{title}{' from' if word.startswith('no') else ' over'} the {baseline} one: at equal target and k "
+        f"{title}{' against' if word.startswith('no') else ' over'} the {baseline} one: at equal target and k "
         f"({ours[cell].label()}) its students' validation NLL is {_gap(nll)} and their accuracy {_points(accuracy)}. "
         f"Over all {plural(len(shared), 'shared cell')} its NLL is measurably lower in {tally['lower']}, measurably "
         f"higher in {tally['higher']}, and no measurable difference shows in {tally['no measurable difference']}."
@@ -169,7 +154,7 @@ def control_finding(distilled: Arm, control: Arm, split: str) -> Finding:
     titles: dict[Verdict, str] = {
         "lower": "Distillation beats the one-hot control",
         "higher": "Distillation loses to the one-hot control",
-        "no measurable difference": "Distillation and the one-hot control: no measurable difference",
+        "no measurable difference": "Distillation is not measurably different from the one-hot control",
     }
     sentence = (
         f"{titles[verdict(nll)]}: the best distilled arm ({distilled.label()}, {distilled.teacher}) has a validation NLL "
@@ -202,10 +187,10 @@ def drivers_finding(arm: Arm, split: str) -> Finding | None:
         title, word = f"{_capital(listing([first, *rest]))} drive what remains, not told apart", "tied"
     else:
         title, word = f"{_capital(first)} drives what remains", first
-    figures_text = ", ".join(f"{name} {_share(parts[name], whole)}" for name in ranked)
+    shares = [f"{name} {'causes ' if name == first else ''}{_share(parts[name], whole)}" for name in ranked]
     sentence = (
-        f"{title}: of the inter-student variance of the chosen arm on the {split} split, {with_interval(whole)}, the "
-        f"sources have {figures_text}."
+        f"{title}: of the inter-student variance of the chosen arm on the {split} split, {with_interval(whole)}, "
+        f"{listing(shares)}."
     )
     zero = [name for name in ranked if name != first and not parts[name].lower > 0.0]
     if zero and word != "none":

@@ -148,7 +148,7 @@ def _derivative_deviations(by_student: FloatArray, factor: int, estimates: Float
     means = by_student.mean(axis=tuple(axis for axis in range(3) if axis != factor))
     if num_levels == 1:
         return np.zeros_like(means)
-    deviations = (means - means.mean(axis=0)) / np.sqrt(num_levels * (num_levels - 1))
+    deviations: FloatArray = (means - means.mean(axis=0)) / np.sqrt(num_levels * (num_levels - 1))
     inter = [2, 5]
     if num_levels > 2:
         deviations[:, inter] *= np.sqrt((num_levels - 1) / (num_levels - 2))

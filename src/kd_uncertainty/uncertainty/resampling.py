@@ -115,7 +115,7 @@ def example_deviations(values: FloatArray, shares: FloatArray, multipliers: Mult
     if num_blocks == 1:
         return np.zeros((multipliers.num_bootstrap, values.shape[1]))
     deviation = shares[:, None] * (values - shares @ values) * np.sqrt(num_blocks / (num_blocks - 1))
-    return multipliers.blocks(split, num_blocks).T @ deviation
+    return np.asarray(multipliers.blocks(split, num_blocks).T @ deviation)
 
 
 def resample(estimates: FloatArray, deviations: FloatArray, scale: FloatArray) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kd_uncertainty.hooks.tracking.store import quiet
+from kd_uncertainty.hooks.tracking.store import importing_mlflow, quiet
 from kd_uncertainty.networks import build_network
 
 
@@ -40,8 +41,8 @@ def find_registered(client: Any, name: str, tags: Mapping[str, str]) -> str | No
     return str(max(matching)) if matching else None
 
 
-def log_student(client: Any, run_id: str, experiment_id: str, name: str, best: Mapping[str, Any]) -> str:
-    """Log the student as an output of the run and return the id of MLflow's logged-model entity.
+def log_student(client: Any, run_id: str, experiment_id: str, name: str, best: Mapping[str, Any]) -> Any:
+    """Log the student as an output of the run and return MLflow's logged-model entity.
 
     The model is saved as a traced graph (``pt2``): it loads without this project's code. A network that cannot be
     traced is pickled.
@@ -73,12 +74,14 @@ def log_student(client: Any, run_id: str, experiment_id: str, name: str, best: M
     now = logged.creation_timestamp
     metric = Metric("best_student/validation_nll", nll, now, 0, model_id=logged.model_id, run_id=run_id)
     client.log_batch(run_id, metrics=[metric])
-    return str(logged.model_id)
+    return logged
 
 
 def _save(network: torch.nn.Module, path: Path, model: Any, example: np.ndarray, form: str) -> None:
-    import mlflow.pytorch  # noqa: PLC0415
-    from mlflow.models import infer_signature  # noqa: PLC0415
+    with importing_mlflow():
+        import mlflow.pyfunc  # noqa: PLC0415  (``save_model`` would import it, with its warnings)
+        import mlflow.pytorch  # noqa: PLC0415
+        from mlflow.models import infer_signature  # noqa: PLC0415
 
     example = np.asarray(example, dtype=np.float32)
     with torch.no_grad():
@@ -98,7 +101,7 @@ def _save(network: torch.nn.Module, path: Path, model: Any, example: np.ndarray,
         )
 
 
-def register_student(client: Any, name: str, model_id: str, run_id: str, tags: Mapping[str, str]) -> str:
+def register_student(client: Any, name: str, logged: Any, tags: Mapping[str, str]) -> str:
     """Register the logged model as a new version of the named model, which is created if needed; return the version."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
@@ -107,7 +110,10 @@ def register_student(client: Any, name: str, model_id: str, run_id: str, tags: M
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    # The place itself, not ``models:/<id>``: a database store looks that up through MLflow's global tracking URI.
     version = client.create_model_version(
-        name, source=f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+        name, logged.artifact_location, logged.source_run_id, dict(tags), model_id=logged.model_id
     )
+    link = json.dumps([{"name": name, "version": version.version}])
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
     return str(version.version)

@@ -173,10 +173,10 @@ class RunTree:
         register = self._options.register_model
         version = model.find_registered(self._writer.client, name, tags) if register and reused else None
         if version is None:
-            model_id = model.log_student(self._writer.client, run_id, self._writer.experiment_id, name, best)
+            logged = model.log_student(self._writer.client, run_id, self._writer.experiment_id, name, best)
             if not register:
                 return {"best_student": tags["student"]}
-            version = model.register_student(self._writer.client, name, model_id, run_id, tags)
+            version = model.register_student(self._writer.client, name, logged, tags)
         return {"best_student": tags["student"], "registered_model": f"{name} version {version}"}
 
 

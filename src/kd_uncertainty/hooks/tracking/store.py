@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def open_store(store: Store, options: TrackingOptions) -> tuple[Any, str]:
     _probe(store, options.timeout_seconds)
     # MLflow reports its use to its makers unless told otherwise before the import; a run of ours never phones home.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    with quiet(), bounded_requests(retries=0, timeout=options.timeout_seconds):
+    with quiet(), bounded_requests(retries=0, timeout=options.timeout_seconds), importing_mlflow():
         from mlflow.tracking import MlflowClient  # noqa: PLC0415  (seconds to import: only where a run is tracked)
 
         client = MlflowClient(store.uri)
@@ -107,6 +108,15 @@ def bounded_requests(retries: int = 2, timeout: int = 30) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def importing_mlflow() -> Iterator[None]:
+    """Ignore the two warnings that MLflow's own classes cause while they are imported."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType", category=UserWarning)
+        warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
+        yield
 
 
 @contextmanager

@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.train_students,
                 ["plan", "examples", "task", "responses", "params:students", "params:execution"],
-                "students",
+                ["students", "engine"],
                 name="train_students",
             ),
             node(nodes.collect_predictions, ["students", "examples"], "predictions", name="collect_predictions"),

@@ -37,4 +37,4 @@ def fit_teachers(
 
 def plot_teacher_curves(teacher_curves: pd.DataFrame) -> Figure:
     """Draw loss by epoch."""
-    return training_curves(teacher_curves)
+    return training_curves(teacher_curves, pd.DataFrame(), pd.DataFrame())

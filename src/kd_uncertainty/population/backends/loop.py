@@ -61,7 +61,7 @@ def _train_epoch(
     order = torch.from_numpy(batch_order(order_seed, epoch, len(inputs)).copy()).to(inputs.device)
     targets, mixing, temperature = student.targets[0], student.mixing[0], student.temperature[0]
     total = torch.zeros((), device=inputs.device)
-    for batch in order.split(batch_size):
+    for batch in torch.split(order, batch_size):
         loss = distillation_loss(network(inputs[batch]), labels[batch], targets[batch], mixing, temperature)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

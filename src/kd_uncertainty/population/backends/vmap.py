@@ -76,4 +76,4 @@ def _batches(cohort: Cohort, epoch: int, num_examples: int, batch_size: int, dev
     for student, seed in enumerate(cohort.order_seeds):
         orders[0, student] = torch.from_numpy(batch_order(seed, epoch, num_examples).copy())
     orders[1] = orders[0] + num_examples * torch.arange(students).unsqueeze(1)
-    return [batch.contiguous() for batch in orders.to(device).split(batch_size, dim=-1)]
+    return [batch.contiguous() for batch in torch.split(orders.to(device), batch_size, dim=-1)]

@@ -51,16 +51,11 @@ def reliability_diagram(
     if shown.empty:
         return nothing_to_show(TITLE, f"No reliability table on the {split} split.")
     teachers = teacher_order(shown["teacher"].astype(str))
-    grid = _panels(shown, teachers, arms)
-    if narrow:
-        grid = [panel for pair in zip(grid[: len(teachers)], grid[len(teachers) :], strict=True) for panel in pair]
-    columns = 2 if narrow else len(teachers) if len(teachers) <= 3 else 3
-    if not narrow and columns < len(teachers):  # whole rows of teachers, then whole rows of students
-        grid = [panel for panel in grid if panel is not None]
-    kept = [panel for panel in grid if panel is not None] if not _aligned(grid, columns) else grid
-    titles = ["" if panel is None else panel[1] for panel in kept]
+    grid, columns = _grid(shown, teachers, arms, narrow)
+    titles = ["" if panel is None else panel[1] for panel in grid]
     figure = panels(titles, columns=columns, heights=150 if narrow else 196, gap=84, side=0.08 if narrow else 0.05)
-    for index, panel in enumerate(kept):
+    last = {index % columns: index for index, panel in enumerate(grid) if panel is not None}
+    for index, panel in enumerate(grid):
         row, column = place(index, columns)
         if panel is None:
             figure.update_xaxes(visible=False, row=row, col=column)
@@ -68,14 +63,10 @@ def reliability_diagram(
             continue
         shade = colour(TEACHER_COLOURS, panel[0], teachers.index(panel[0]))
         _panel(figure, (row, column), panel[2], shade, first=index == 0)
-        figure.update_xaxes(
-            range=[0, 1], tickvals=[0, 0.5, 1], title="confidence" if index + columns >= len(kept) else None,
-            row=row, col=column,
-        )
-        figure.update_yaxes(
-            range=[0, 1.02], tickvals=[0, 0.5, 1], title="accuracy" if column == 1 else None,
-            showticklabels=column == 1, row=row, col=column,
-        )
+        title = "confidence" if last[index % columns] == index else None
+        figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], title=title, row=row, col=column)
+        figure.update_yaxes(range=[0, 1.02], tickvals=[0, 0.5, 1], showticklabels=column == 1, row=row, col=column)
+        figure.update_yaxes(title="accuracy" if column == 1 else None, row=row, col=column)
     return finish(
         figure,
         TITLE,
@@ -85,28 +76,34 @@ def reliability_diagram(
     )
 
 
-def _aligned(grid: Sequence[Panel | None], columns: int) -> bool:
-    """Whether gaps may stay, to keep every teacher above its own students."""
-    return len(grid) % columns == 0 and any(panel is not None for panel in grid)
+def _grid(
+    shown: pd.DataFrame, teachers: Sequence[str], arms: Sequence[dict[str, object]], narrow: bool
+) -> tuple[list[Panel | None], int]:
+    """Every teacher above its own students (beside them if narrow); None where there is nothing to show."""
+    pairs = [_pair(shown, name, arms) for name in teachers]
+    if not any(students for _, students in pairs):
+        columns = min(2 if narrow else 3, len(pairs))
+        return [own for own, _ in pairs], columns
+    if narrow:
+        return [panel for pair in pairs for panel in pair], 2
+    columns = min(3, len(pairs))
+    grid: list[Panel | None] = []
+    for start in range(0, len(pairs), columns):
+        block = pairs[start : start + columns] + [(None, None)] * (start + columns - len(pairs))
+        grid += [own for own, _ in block] + [students for _, students in block]
+    return grid, columns
 
 
-def _panels(
-    shown: pd.DataFrame, teachers: Sequence[str], arms: Sequence[dict[str, object]]
-) -> list[Panel | None]:
-    """First the teachers, then the students of each in the same order; None where there is nothing to show."""
-    own = [shown[(shown["role"] == "teacher") & (shown["teacher"] == name)] for name in teachers]
-    first: list[Panel | None] = [
-        (name, _title(name, bins), bins) if len(bins) else None for name, bins in zip(teachers, own, strict=True)
-    ]
-    students: list[Panel | None] = []
-    for name in teachers:
-        bins = _students(shown, name, arms)
-        if bins.empty:
-            students.append(None)
-            continue
-        arm = short_label(str(bins["target"].iloc[0]), int(bins["num_responses"].iloc[0]))
-        students.append((name, _title(f"students: {arm}", bins), bins))
-    return first + students if any(students) else first + [None] * len(first)
+def _pair(
+    shown: pd.DataFrame, name: str, arms: Sequence[dict[str, object]]
+) -> tuple[Panel | None, Panel | None]:
+    own = shown[(shown["role"] == "teacher") & (shown["teacher"] == name)]
+    students = _students(shown, name, arms)
+    teacher = (name, _title(name, own), own) if len(own) else None
+    if students.empty:
+        return teacher, None
+    arm = short_label(str(students["target"].iloc[0]), int(students["num_responses"].iloc[0]))
+    return teacher, (name, _title(f"students: {arm}", students), students)
 
 
 def _students(shown: pd.DataFrame, teacher: str, arms: Sequence[dict[str, object]]) -> pd.DataFrame:

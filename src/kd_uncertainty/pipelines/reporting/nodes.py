@@ -1,0 +1,78 @@
+"""Nodes of the reporting stage."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from plotly.graph_objects import Figure
+from pydantic import BaseModel
+
+from kd_uncertainty.options import (
+    IngestionOptions,
+    PropagationOptions,
+    ReportingOptions,
+    ResponsesOptions,
+    StudentsOptions,
+    TeachersOptions,
+)
+from kd_uncertainty.report.figures import FIGURES, make_figures
+from kd_uncertainty.report.page import render_report
+from kd_uncertainty.report.summary import make_summary
+
+_PACKAGES = ("kd-uncertainty", "torch", "numpy", "pandas", "scikit-learn", "scipy", "kedro")
+
+
+def _named(tables: tuple[pd.DataFrame, ...]) -> dict[str, pd.DataFrame]:
+    from kd_uncertainty.pipelines.reporting.pipeline import TABLES
+
+    return dict(zip(TABLES, tables, strict=True))
+
+
+def summarise(
+    task: dict[str, Any], propagation: PropagationOptions, reporting: ReportingOptions, *tables: pd.DataFrame
+) -> dict[str, Any]:
+    """Headline figures and the recommendation."""
+    return make_summary(task, _named(tables), confidence=propagation.confidence, split=reporting.split)
+
+
+def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame) -> list[Figure]:
+    """Every figure of the report."""
+    figures = make_figures(_named(tables), reporting.split)
+    return [figures[name] for name in FIGURES]
+
+
+def write_report(
+    summary: dict[str, Any],
+    engine: dict[str, Any],
+    ingestion: IngestionOptions,
+    teachers: TeachersOptions,
+    responses: ResponsesOptions,
+    students: StudentsOptions,
+    propagation: PropagationOptions,
+    reporting: ReportingOptions,
+    *figures_and_tables: Any,
+) -> str:
+    """The page."""
+    figures = dict(zip(FIGURES, figures_and_tables[: len(FIGURES)], strict=True))
+    sections: dict[str, BaseModel] = {
+        "ingestion": ingestion,
+        "teachers": teachers,
+        "responses": responses,
+        "students": students,
+        "propagation": propagation,
+        "reporting": reporting,
+    }
+    parameters = {name: section.model_dump(mode="json", by_alias=True) for name, section in sections.items()}
+    provenance = {
+        "command": "kedro run",
+        "parameters": parameters,
+        "seeds": {name: section["seed"] for name, section in parameters.items() if "seed" in section},
+        "versions": {package: version(package) for package in _PACKAGES},
+        "device": engine["device"],
+        "backend": engine["backend"],
+        "backend_reason": engine["reason"],
+    }
+    tables = _named(figures_and_tables[len(FIGURES) :])
+    return render_report(summary, figures, tables, provenance, title=reporting.title)

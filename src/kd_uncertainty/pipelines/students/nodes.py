@@ -1,0 +1,83 @@
+"""Nodes of the students stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from kd_uncertainty.datasets.population import PendingPopulation
+from kd_uncertainty.device import resolve_device
+from kd_uncertainty.options import ExecutionOptions, StudentsOptions
+from kd_uncertainty.population import plan as plans
+from kd_uncertainty.population import workers
+from kd_uncertainty.population.job import PopulationJob
+from kd_uncertainty.population.shards import ShardStore
+from kd_uncertainty.population.tables import curve_table, prediction_tables
+from kd_uncertainty.responses import read_soft_labels, teacher_names
+from kd_uncertainty.tasks.examples import example_tensors
+
+
+def make_plan(responses: pa.Table | pd.DataFrame, students: StudentsOptions) -> pd.DataFrame:
+    """One row a student."""
+    return plans.make_plan(students, teacher_names(responses))
+
+
+def train_students(
+    plan: pd.DataFrame,
+    examples: pd.DataFrame,
+    task: dict[str, Any],
+    responses: pa.Table | pd.DataFrame,
+    students: StudentsOptions,
+    execution: ExecutionOptions,
+) -> tuple[PendingPopulation, dict[str, Any]]:
+    """The population, trained shard by shard while its dataset saves it, and how it is trained."""
+    everything, train = example_tensors(examples), example_tensors(examples, "train")
+    # All examples are checked, also those that no student is trained on: the analysis compares with the teacher there.
+    soft_labels = read_soft_labels(responses, everything.example_ids, task["num_classes"]).rows(train.example_ids)
+    job = PopulationJob(
+        plan=plan,
+        inputs=train.inputs.numpy(),
+        labels=train.labels.numpy(),
+        soft_labels=dict(soft_labels.logits),
+        prediction_inputs=everything.inputs.numpy(),
+        num_classes=task["num_classes"],
+        network_class=students.network.class_path,
+        network_arguments=students.network.arguments,
+        training=students.training,
+        backend=students.backend,
+        shard_size=students.shard_size,
+    )
+    job.check()
+    device = resolve_device(execution.device)
+    backend, reason = job.choose_backend(device)
+    train_shards = partial(
+        workers.run,
+        job,
+        workers=_num_workers(execution),
+        device=device,
+        chunk_size=execution.chunk_size,
+        progress=execution.progress,
+    )
+    engine = {"backend": backend, "reason": reason, "device": str(device), "num_students": len(plan)}
+    return PendingPopulation(job.identity(), job.num_shards, train_shards), engine
+
+
+def _num_workers(execution: ExecutionOptions) -> int:
+    """Processes: as asked for, or one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if execution.workers == "auto" else execution.workers
+
+
+def collect_predictions(students: ShardStore, examples: pd.DataFrame) -> Iterator[pa.Table]:
+    """All students' logits, a shard at a time."""
+    rows = examples.sort_values("example_id")
+    return prediction_tables(students, rows["example_id"].to_numpy(), rows["split"].to_numpy(object))
+
+
+def collect_curves(students: ShardStore) -> pd.DataFrame:
+    """All students' training losses."""
+    return curve_table(students)

@@ -1,0 +1,179 @@
+"""A population as one unit of work: everything that its results depend on, cut into shards."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kd_uncertainty.networks import build_network, import_network
+from kd_uncertainty.population.choice import choose_backend
+from kd_uncertainty.population.contract import Build, Cohort
+from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.population.prediction import predict
+from kd_uncertainty.population.targets import TargetMaker, check_soft_labels, deal_draws
+from kd_uncertainty.population.training import train
+
+FORMAT_VERSION = 1
+"""Raise when the arithmetic or the content of shards changes, so that old shards no longer count."""
+
+
+@dataclass(frozen=True)
+class PopulationJob:
+    """All students of a plan, and all that they are trained on.
+
+    Attributes:
+        plan: one row a student, from ``make_plan``.
+        inputs: (examples, features) float32, the training examples.
+        labels: (examples,) int64, theirs.
+        soft_labels: teacher -> (examples, draws, classes) float32 cached posterior logits, for the training examples.
+        prediction_inputs: (all examples, features) float32, the examples to predict.
+        num_classes: logits of an example.
+        network_class: import path of the network.
+        network_arguments: its keyword arguments.
+        training: how every student is trained.
+        backend: "auto", "loop" or "vmap".
+        shard_size: students saved together.
+    """
+
+    plan: pd.DataFrame
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    soft_labels: Mapping[str, NDArray[np.float32]]
+    prediction_inputs: NDArray[np.float32]
+    num_classes: int
+    network_class: str
+    network_arguments: Mapping[str, Any]
+    training: TrainingOptions
+    backend: str = "auto"
+    shard_size: int = 48
+
+    @property
+    def num_shards(self) -> int:
+        """Shards in all."""
+        return math.ceil(len(self.plan) / self.shard_size)
+
+    def rows(self, index: int) -> pd.DataFrame:
+        """Return the plan of one shard."""
+        return self.plan.iloc[index * self.shard_size : (index + 1) * self.shard_size]
+
+    @cached_property
+    def build(self) -> Build:
+        """Builds one network."""
+        network: Callable[..., nn.Module] = import_network(self.network_class)
+        return functools.partial(network, self.inputs.shape[1], self.num_classes, **self.network_arguments)
+
+    @cached_property
+    def target_maker(self) -> TargetMaker:
+        """Makes the students' targets."""
+        return TargetMaker(self.soft_labels, self.labels, self.num_classes, deal_draws(self.plan))
+
+    def check(self) -> None:
+        """Check, before any work, that the network can be built and the responses suffice.
+
+        Raises:
+            UserError: if not.
+        """
+        build_network(self.network_class, self.network_arguments, self.inputs.shape[1], self.num_classes)
+        check_soft_labels(self.plan, {name: logits.shape[1] for name, logits in self.soft_labels.items()})
+
+    def choose_backend(self, device: torch.device) -> tuple[str, str]:
+        """Return the backend that trains this job on ``device``, and why."""
+        inputs = torch.from_numpy(self.inputs)
+        return choose_backend(self.build, self.backend, inputs, self.num_classes, self.training, device)
+
+    def identity(self) -> str:
+        """Return a SHA-256 of all content, the network's source code included, as 64 hexadecimal digits.
+
+        Devices, workers and chunk sizes are no part of it, because they change no result.
+        """
+        digest = hashlib.sha256()
+        settings = {
+            "format_version": FORMAT_VERSION,
+            "network": [self.network_class, dict(self.network_arguments), _source(self.network_class)],
+            "training": self.training.model_dump(mode="json"),
+            "sizes": [self.num_classes, self.shard_size],
+            "backend": self.backend,
+            "columns": list(self.plan.columns),
+        }
+        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+        digest.update(self.plan.to_csv(index=False, lineterminator="\n").encode())
+        arrays: list[tuple[str, NDArray[Any]]] = [
+            ("inputs", self.inputs),
+            ("labels", self.labels),
+            ("prediction_inputs", self.prediction_inputs),
+            *((f"teacher {name}", self.soft_labels[name]) for name in sorted(self.soft_labels)),
+        ]
+        for name, array in arrays:
+            digest.update(f"{name} {array.shape} {array.dtype.str}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def train_shard(
+        self,
+        index: int,
+        backend: str,
+        device: torch.device,
+        chunk_size: int,
+        on_epoch: Callable[[int], None] | None = None,
+    ) -> dict[str, Tensor]:
+        """Train one shard's students and return what is kept of them.
+
+        Returns:
+            "parameters/<name>" (students, ...), "losses" (students, epochs), "logits" (students, all examples,
+            classes), all float32, and "students" (students,) int64, their numbers in the plan.
+        """
+        rows = list(self.rows(index).itertuples(index=False))
+        inputs, labels = torch.from_numpy(self.inputs).to(device), torch.from_numpy(self.labels).to(device)
+        prediction_inputs = torch.from_numpy(self.prediction_inputs).to(device)
+        pieces: list[dict[str, Tensor]] = []
+        for start in range(0, len(rows), chunk_size):
+            cohort = self._cohort(rows[start : start + chunk_size])
+            trained = train(
+                self.build,
+                inputs,
+                labels,
+                cohort,
+                self.training,
+                backend=backend,
+                device=device,
+                chunk_size=chunk_size,
+                on_epoch=on_epoch,
+            )
+            parameters = {name: values.to(device) for name, values in trained.parameters.items()}
+            pieces.append(
+                {f"parameters/{name}": values for name, values in trained.parameters.items()}
+                | {"losses": trained.losses, "logits": predict(self.build, parameters, prediction_inputs).cpu()}
+                | {"students": torch.tensor(cohort.numbers)}
+            )
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _cohort(self, rows: list[Any]) -> Cohort:
+        return Cohort(
+            targets=torch.from_numpy(self.target_maker.targets(rows)),
+            mixing=torch.tensor([row.mixing for row in rows], dtype=torch.float32),
+            temperature=torch.tensor([row.temperature for row in rows], dtype=torch.float32),
+            initialisation_seeds=tuple(int(row.initialisation_seed) for row in rows),
+            order_seeds=tuple(int(row.order_seed) for row in rows),
+            numbers=tuple(int(row.student) for row in rows),
+        )
+
+
+def _source(class_path: str) -> str:
+    """Return the source of the network's class, so that editing a network is noticed; empty if it has none."""
+    try:
+        return inspect.getsource(import_network(class_path))
+    except (OSError, TypeError):
+        return ""

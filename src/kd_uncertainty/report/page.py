@@ -1,0 +1,195 @@
+"""The report: one self-contained HTML page that needs no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from kd_uncertainty.report.arms import Tables, read_arms, table
+from kd_uncertainty.report.budget import read_budgets, why_no_budget
+from kd_uncertainty.report.figures import FIGURES, make_figures
+from kd_uncertainty.report.figures.style import template, untitled
+from kd_uncertainty.report.tables import flattened, report_tables, rivals_table, seconds_text, theory_table
+from kd_uncertainty.report.wording import NOT_MEASURED, listing, number, percent, plural
+
+GLOSSARY = (
+    ("student", "one trained network, with three independent seeds: responses, initialisation and order of the batches"),
+    ("arm", "one way to train students: teacher, target and number of responses k; its students differ by seeds alone"),
+    ("response", "one draw of the teacher's stochastic output for one example: a sampled label or a posterior draw"),
+    ("intra-student", "uncertainty that a single student expresses in its own probabilities"),
+    ("inter-student", "variance between students of one arm: what another run with other seeds would have changed"),
+    ("total", "intra-student plus inter-student, exactly: the uncertainty of the average student"),
+    ("residual", "interaction of the sources, and everything that none of them explains alone"),
+    ("floor", "inter-student variance that no number of responses removes: b in Var(k) = a/k + b"),
+    ("NLL", "negative log-likelihood of the true class in nats; lower is better, and overconfidence costs"),
+    ("ECE", "expected calibration error: mean gap between confidence and accuracy"),
+)
+
+
+def render_report(
+    summary: Mapping[str, Any],
+    figures: Mapping[str, go.Figure],
+    tables: Tables,
+    provenance: Mapping[str, Any],
+    *,
+    title: str = "Uncertainty in knowledge distillation",
+) -> str:
+    """Render the report as one HTML page with everything inlined: styles, figures, plotly.js.
+
+    The page forbids itself any request by its content security policy. Names that a user chose (teachers, classes,
+    parameters) are escaped.
+
+    Args:
+        summary: From `make_summary`.
+        figures: From `make_figures`; any may be missing. Their versions for narrow screens are drawn from ``tables``.
+        tables: The study's tables by name; any may be missing.
+        provenance: ``command, parameters, seeds, versions, device, backend, backend_reason, seconds, fingerprints,
+            created``; any may be missing.
+        title: The page's title.
+    """
+    split = str(summary["split"])
+    narrow = make_figures(tables, split, narrow=True)
+    specs = {name: {"wide": _spec(figures[name]), "narrow": _spec(narrow[name])} for name in FIGURES if name in figures}
+    by_topic: dict[str, list[Mapping[str, Any]]] = {}
+    for finding in summary["findings"]:
+        by_topic.setdefault(finding["topic"], []).append(finding)
+    budgets = read_budgets(tables)
+    arms = read_arms(tables)
+    return _environment().get_template("page.html.jinja").render(
+        title=title,
+        summary=summary,
+        split=split,
+        topics=by_topic,
+        tiles=_tiles(summary),
+        basis=_basis(summary),
+        captions={name: _caption(figures[name]) for name in specs},
+        rivals=rivals_table(tables, split),
+        theory=theory_table(budgets) if budgets else None,
+        no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
+        views=report_tables(tables, split),
+        glossary=GLOSSARY,
+        has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
+        provenance=_provenance(provenance),
+        style=Markup(_resource("page.css")),  # noqa: S704
+        script=Markup(_resource("page.js.jinja")),  # noqa: S704
+        plotly=Markup(get_plotlyjs()) if specs else "",  # noqa: S704
+        number=lambda value, places=2: number(value, places),
+        percent=percent,
+        specs=_script_json({"templates": _templates(), "figures": specs}),
+    )
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Label, figure and small print of the few numbers at the top."""
+    choice, split = summary["choice"], summary["split"]
+    if choice is None:
+        return []
+    accuracy, shares = choice["metrics"][split]["accuracy"], choice["shares"]
+    tiles = [(f"students' accuracy, {split}", percent(accuracy["estimate"]), _bounds(accuracy, 100.0, 1))]
+    control = summary["control"]
+    if control is not None and choice["target"] != "one_hot":
+        other = control["metrics"][split]["accuracy"]
+        tiles.append(("one-hot control", percent(other["estimate"]), _bounds(other, 100.0, 1)))
+    responses = [finding["figures"] for finding in summary["findings"] if finding["topic"] == "responses"]
+    if responses and responses[0]:
+        first = responses[0]
+        k = first["recommended_num_responses"]
+        low, high = (number(k[end], 0) if k[end] is not None else "∞" for end in ("lower", "upper"))
+        text = "none" if first["unbounded"] else number(k["estimate"], 0)
+        tiles.append((f"responses enough, {first['teacher']} {first['target']}", text, f"[{low}, {high}]"))
+    known = {name: share for name, share in shares.items() if share is not None}
+    if known:
+        largest = max(known, key=lambda name: known[name])
+        tiles.append(("largest source between students", largest, f"{known[largest]:.0%} of the variance"))
+    return tiles
+
+
+def _bounds(figure: Mapping[str, float | None], scale: float, places: int) -> str:
+    low, high = (None if figure[end] is None else scale * float(figure[end] or 0.0) for end in ("lower", "upper"))
+    return "" if low is None or high is None else f"[{number(low, places)}, {number(high, places)}]"
+
+
+def _basis(summary: Mapping[str, Any]) -> list[str]:
+    """What the figures rest on."""
+    seeds = summary["num_seeds"]
+    named = [f"{count} {name}" for name, count in seeds.items()]
+    crossed = f", which cross {listing(named)} seeds within an arm" if len(named) == 3 else ""
+    population = f"{plural(summary['num_students'], 'student')} in " if summary["num_students"] else ""
+    return [
+        f"Measured on {population}{plural(summary['num_arms'], 'arm')}{crossed}.",
+        f"Brackets are {summary['confidence']:.0%} intervals. Differences combine the intervals of both sides as if these "
+        "were independent; arms share their examples, so the intervals of differences err on the wide side.",
+        f"Choices use the validation split only; {summary['split']} figures are reported, never used to choose."
+        if summary["split"] != "validation"
+        else "Choices use the validation split, which is also the split shown: the chosen arm's figures flatter it a little.",
+    ]
+
+
+def _caption(figure: go.Figure) -> dict[str, Any]:
+    meta = figure.layout.meta or {}
+    return {
+        "title": meta.get("title", figure.layout.title.text or "Figure"),
+        "description": meta.get("description", ""),
+        "notes": list(meta.get("notes", [])),
+        "height": int(untitled(figure).layout.height or 400),
+    }
+
+
+def _provenance(given: Mapping[str, Any]) -> dict[str, Any]:
+    seconds = {str(stage): float(value) for stage, value in (given.get("seconds") or {}).items()}
+    return {
+        "command": given.get("command") or "",
+        "created": given.get("created") or "",
+        "device": given.get("device") or NOT_MEASURED,
+        "backend": given.get("backend") or NOT_MEASURED,
+        "backend_reason": given.get("backend_reason") or "",
+        "seeds": flattened(given.get("seeds") or {}),
+        "versions": flattened(given.get("versions") or {}),
+        "fingerprints": flattened(given.get("fingerprints") or {}),
+        "seconds": [(stage, seconds_text(value)) for stage, value in seconds.items()],
+        "total_seconds": seconds_text(sum(seconds.values())) if seconds else "",
+        "parameters": flattened(given.get("parameters") or {}),
+    }
+
+
+def _spec(figure: go.Figure) -> dict[str, Any]:
+    """A figure as JSON without its title (the page has a caption) and template (the page has one for each theme)."""
+    spec: dict[str, Any] = json.loads(untitled(figure).to_json())
+    spec["layout"].pop("template", None)
+    spec["layout"].pop("meta", None)
+    return spec
+
+
+def _templates() -> dict[str, Any]:
+    return {name: template(dark=name == "dark").to_plotly_json() for name in ("light", "dark")}
+
+
+def _script_json(value: object) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("kd_uncertainty.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _resource(name: str) -> str:
+    return files("kd_uncertainty.report").joinpath(name).read_text(encoding="utf-8")
