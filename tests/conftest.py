@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -71,8 +72,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def own_table() -> pd.DataFrame:
     """A small table with everything that real tables have: numbers, categories, holes, text labels."""
-    import numpy as np
-
     generator = np.random.default_rng(7)
     label = generator.choice(["lark", "owl", "wren"], 240)
     weight = generator.normal(0, 1, 240) + (label == "owl") * 3.0

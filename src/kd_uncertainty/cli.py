@@ -19,7 +19,7 @@ def cli() -> None:
 
 
 def user_error(error: BaseException) -> UserError | None:
-    """The ``UserError`` behind an exception that Kedro wrapped, if there is one."""
+    """Find the ``UserError`` behind an exception that Kedro wrapped, if there is one."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
@@ -34,9 +34,9 @@ def _speaking(callback: Any) -> Any:
             return callback(*args, **kwargs)
         except (UserError, DatasetError, ParameterValidationError, ValueError) as error:
             cause = user_error(error)
-            if cause is None:
+            if cause is None and not isinstance(error, DatasetError):
                 raise
-            raise click.ClickException(str(cause)) from error
+            raise click.ClickException(" ".join(str(cause or error).split())) from error
 
     return run
 

@@ -10,9 +10,11 @@ Two things happen here, for every command that reads the configuration (``kedro 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from kd_uncertainty.errors import UserError
@@ -32,11 +34,29 @@ class StudyConfigLoader(OmegaConfigLoader):
         if cached:
             return loaded
         if key == "parameters":
+            loaded = self._with_own_arguments(loaded)
             validate_parameters(loaded)
         if key == "catalog":
-            parameters = validate_parameters(super().__getitem__("parameters"))
-            return expand_catalog(loaded, parameters)
+            return expand_catalog(loaded, validate_parameters(self["parameters"]))
         return loaded
+
+    def _with_own_arguments(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Let a network class that an environment or ``--params`` names start from no arguments.
+
+        Merging would hand it those of the network that it replaces.
+        """
+        _, environment, *_ = self._read_raw_config("parameters")
+        own = OmegaConf.to_container(OmegaConf.unsafe_merge(*environment.values(), self.runtime_params or {}))
+        return _replace_arguments(parameters, own)
+
+
+def _replace_arguments(merged: Any, own: Any) -> Any:
+    if not (isinstance(merged, dict) and isinstance(own, dict)):
+        return merged
+    replaced = {key: _replace_arguments(value, own.get(key)) for key, value in merged.items()}
+    if isinstance(own.get("class"), str):
+        replaced["arguments"] = own.get("arguments") or {}
+    return replaced
 
 
 def studies(parameters: Parameters) -> dict[str, StudyOptions]:
@@ -71,8 +91,6 @@ def _complaint(problem: Any) -> str:
 
 def _suggestion(location: tuple[Any, ...]) -> str:
     """The known neighbours of a key that is not known, nearest first."""
-    from difflib import get_close_matches
-
     model: Any = Parameters
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)

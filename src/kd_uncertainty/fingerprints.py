@@ -1,8 +1,9 @@
 """Fingerprints: what a stage's results depend on, in sixteen hexadecimal digits.
 
-A stage depends on its format version, on the parameter sections that its nodes take, and on the tables that they read:
-another stage's table stands for that stage's fingerprint, a user's own file for its content. All of this is read off the
-pipelines themselves, so it cannot drift from what they do. ``params:execution`` changes no result and is left out.
+A stage depends on its format version, on the parameter sections that its nodes take, and on the tables that they
+read: another stage's table stands for that stage's fingerprint, a user's own file for its content. All of this is read
+off the pipelines themselves, so it cannot drift from what they do. ``params:execution`` changes no result and is left
+out.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def class_paths(value: Any) -> set[str]:
 
 @cache
 def source_token(class_path: str) -> str | None:
-    """SHA-256 of the file that defines a network class; None for the project's own, whose stages have format versions."""
+    """SHA-256 of the file that defines a network class; None for the project's own, which format versions cover."""
     module = class_path.rpartition(".")[0]
     if module.split(".")[0] == "kd_uncertainty":
         return None

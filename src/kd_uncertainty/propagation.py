@@ -75,17 +75,13 @@ def student_tables(
             theirs = None if probabilities is None else probabilities[index]
             figures = calibration.student_metrics(logits, truth, theirs, bins)
             keys = {name: [value] * len(arm.plan) for name, value in arm.keys.items()}
-            metrics.append(
-                pd.DataFrame({"student": arm.plan["student"].to_numpy(), **keys, "split": split, **figures})
-            )
+            metrics.append(pd.DataFrame({"student": arm.plan["student"].to_numpy(), **keys, "split": split, **figures}))
             named = {key: arm.keys[key] for key in RELIABILITY_KEYS[1:-1]}
             diagrams.append(_bins({"role": "students", **named, "split": split}, logits, truth, bins))
     return pd.concat(metrics, ignore_index=True), pd.concat(diagrams, ignore_index=True)
 
 
-def _bins(
-    keys: Mapping[str, Any], logits: NDArray[Any], targets: NDArray[np.int64], bins: int
-) -> pd.DataFrame:
+def _bins(keys: Mapping[str, Any], logits: NDArray[Any], targets: NDArray[np.int64], bins: int) -> pd.DataFrame:
     found = calibration.reliability_bins(logits, targets, bins)
     return pd.DataFrame({**{name: [value] * bins for name, value in keys.items()}, **vars(found)})
 

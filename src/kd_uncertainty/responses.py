@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  (makes pa.compute available)
+import pyarrow.compute
 import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -142,7 +142,8 @@ def _teacher_logits(
     bad = ~np.isfinite(values).all(axis=(1, 2))
     if bad.any():
         raise UserError(
-            f"{where}: {int(bad.sum())} examples hold NaN or infinite {column} (example_id {example_ids[bad][0]} is the first)"
+            f"{where}: {int(bad.sum())} examples hold NaN or infinite {column} "
+            f"(the first is example_id {example_ids[bad][0]})"
         )
     return values if column == "logits" else _log_probabilities(values, where)
 
@@ -152,7 +153,9 @@ def _as_array(column: pa.Array, where: str) -> NDArray[np.float32]:
     if isinstance(column, pa.ChunkedArray):  # combine_chunks of an empty or single chunk
         column = pa.concat_arrays(column.chunks)
     shape: list[int] = []
-    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type):
+    while (
+        pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    ):
         lengths = pa.compute.list_value_length(column).to_numpy(zero_copy_only=False)
         if column.null_count or (lengths != lengths[0]).any():
             raise UserError(f"{where}: the lists differ in length; every example needs the same draws x classes")

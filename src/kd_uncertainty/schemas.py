@@ -37,7 +37,9 @@ def _check(table: str, data: Any, columns: Mapping[str, str]) -> None:
         raise UserError(f"table {table}: a data frame is needed, got {type(data).__name__}")
     missing = [column for column in columns if column not in data.columns]
     if missing:
-        raise UserError(f"table {table}: column '{missing[0]}' is missing (columns: {', '.join(map(str, data.columns))})")
+        raise UserError(
+            f"table {table}: column '{missing[0]}' is missing (columns: {', '.join(map(str, data.columns))})"
+        )
     for column, kind in columns.items():
         if not _CHECKS[kind](data[column].dtype) and len(data):
             raise UserError(f"table {table}: column '{column}' must hold {kind}, holds {data[column].dtype}")

@@ -112,9 +112,20 @@ def best_student() -> dict[str, Any]:
 
 
 def reporting(components: pd.DataFrame) -> tuple[dict[str, Any], str]:
+    accuracy = {"estimate": 0.75, "lower": 0.5, "upper": 1.0}
     summary = {
-        "recommended_num_responses": 8,
-        "teachers": [{"teacher": "ensemble", "accuracy": 0.75, "nll": float("nan")}],
+        "split": "test",
+        "teachers": [
+            {
+                "teacher": "ensemble",
+                "metrics": {"test": {"accuracy": accuracy, "nll": None}, "train": {"accuracy": {"estimate": 1.0}}},
+                "best_arm": {"components": {"inter": {"estimate": 0.125}, "response": {"estimate": float("nan")}}},
+            }
+        ],
+        "best_student": {"student": 3, "metrics": {"test": {"nll": 0.5}}},
+        "response_budget": [
+            {"teacher": "ensemble", "target": "label", "recommended_num_responses": {"estimate": 8, "upper": None}}
+        ],
         "title": "a text",
     }
     return summary, "<h1>Report</h1>"
@@ -127,9 +138,7 @@ def study_pipeline(**replaced: Any) -> Pipeline:
 
     def stage_node(function: Any, inputs: list[str], outputs: list[str], stage: str, name: str) -> Any:
         full_inputs = [i.replace("params:", f"params:{STUDY}.") if ":" in i else f"{STUDY}.{i}" for i in inputs]
-        return node(
-            function, full_inputs, [f"{STUDY}.{o}" for o in outputs], name=name, namespace=f"{STUDY}.{stage}"
-        )
+        return node(function, full_inputs, [f"{STUDY}.{o}" for o in outputs], name=name, namespace=f"{STUDY}.{stage}")
 
     return Pipeline(
         [

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.options import IngestionOptions
 from kd_uncertainty.tasks.bundled import load_bundled
+from kd_uncertainty.tasks.options import IngestionOptions
 from kd_uncertainty.tasks.tables import flip_labels, prepare_task
 
 

@@ -1,5 +1,7 @@
 """What all kinds of teachers promise, and what each one's draws must be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,8 +130,6 @@ def test_dropout_drops_at_its_rate(problem, fitted):
 
 
 def test_a_network_without_dropout_cannot_be_an_mc_dropout_teacher(problem):
-    from dataclasses import replace
-
     plain = NetworkOptions.model_validate({"class": "torch.nn.Linear"})
     with pytest.raises(UserError, match=r"no nn\.Dropout layer"):
         mc_dropout.fit(replace(problem, network=plain), mc_dropout.Options(), seed=0)

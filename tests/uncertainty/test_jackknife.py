@@ -53,12 +53,12 @@ def test_the_corrected_jackknife_variance_is_unbiased_for_gaussian_effects(num_l
     rng = np.random.default_rng(3)
     scales = np.array([2.0, 1.0, 1.0, 0.5])
     estimated = []
-    for _ in range(4000):
+    for _ in range(1500):
         points = rng.standard_normal((num_levels, 4)) * scales
         influence = component_influences(points @ points.T, (num_levels, 1, 1))[0][:, 1]
         estimated.append((influence**2).sum())
     truth = 2 * (scales**4).sum() / (num_levels - 1)
-    assert abs(np.mean(estimated) - truth) < 4 * np.std(estimated) / np.sqrt(4000)
+    assert abs(np.mean(estimated) - truth) < 4 * np.std(estimated) / np.sqrt(1500)
 
 
 def test_a_factor_with_one_level_has_a_zero_width_interval_at_zero():
@@ -142,9 +142,16 @@ def test_intervals_cover_quickly():
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [2, 5, 20])
 def test_component_intervals_cover(rank):
-    """Nominal 95 % intervals over 1000 worlds of 8 x 3 x 3 students, 100 examples, 5 classes.
+    """Nominal 95 % intervals over 1000 worlds of 8 x 3 x 3 students, 100 examples, 5 classes; standard error 0.007.
 
-    COVERAGE_COMPONENTS
+    Achieved:
+
+    | rank of the effects | inter_unbiased | response | initialisation | order | residual |
+    | --- | --- | --- | --- | --- | --- |
+    | 1 (not asserted) | .966 | .894 | .936 | .938 | .978 |
+    | 2 | .975 | .929 | .947 | .944 | .981 |
+    | 5 | .983 | .940 | .944 | .952 | .978 |
+    | 20 | .980 | .955 | .969 | .968 | .974 |
     """
     found = coverage((8, 3, 3), rank=rank, repetitions=1000)
     assert all(0.88 <= value <= 0.99 for value in found.values()), found
@@ -152,7 +159,11 @@ def test_component_intervals_cover(rank):
 
 @pytest.mark.slow
 def test_decomposition_intervals_cover_the_mean_of_equal_designs():
-    """COVERAGE_DECOMPOSITIONS"""
+    """Nominal 95 % over 500 worlds.
+
+    Achieved: .994 total, .988 intra, .982 inter, .996, .982 and .982 in entropy form; conservative, because an
+    interaction's noise counts once for each of its factors.
+    """
     shape = (8, 3, 3)
     design = crossed_design(crossing(shape))
     rng = np.random.default_rng(10)
@@ -197,7 +208,11 @@ def curve_coverage(shape, repetitions, deviations=DEVIATIONS):
 
 @pytest.mark.slow
 def test_budget_intervals_cover():
-    """COVERAGE_BUDGET"""
+    """Nominal 95 % over 300 worlds whose curve is a/k + b exactly.
+
+    Achieved: .950 response variance, .993 floor, .913 slope, 1.000 recommended number, whose bounds are rounded
+    outwards.
+    """
     found = curve_coverage((8, 3, 3), 300)
     assert all(0.88 <= value <= 1.0 for value in found.values()), found
 

@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 class Artefact(AbstractDataset[Any, Any]):
     """Wrap a file-based dataset so that a torn, truncated or edited file is never used.
 
-    Saving writes a temporary name, then renames, and leaves a SHA-256 beside the file (``sha256sum -c`` reads it). Loading
-    compares; existing means matching, so that ``kedro run --only-missing-outputs`` makes a damaged file again.
+    Saving writes a temporary name, then renames, and leaves a SHA-256 beside the file (``sha256sum -c`` reads it).
+    Loading compares; existing means matching, so that ``kedro run --only-missing-outputs`` makes a damaged file again.
 
     Example:
         ``` yaml
@@ -37,7 +37,9 @@ class Artefact(AbstractDataset[Any, Any]):
 
     def __init__(self, dataset: str | dict[str, Any], filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
-        self._class, self._arguments = parse_dataset_definition({"type": dataset} if isinstance(dataset, str) else dataset)
+        self._class, self._arguments = parse_dataset_definition(
+            {"type": dataset} if isinstance(dataset, str) else dataset
+        )
         self.metadata = metadata
         inner = self._at(self._filepath)
         if hasattr(inner, "preview"):

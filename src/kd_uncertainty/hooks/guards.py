@@ -1,4 +1,4 @@
-"""What must be true before the first node runs: nothing of the user's is overwritten, and there is room to write."""
+"""What must be true before the first node runs: what is read is there, what is written may be, the plan is possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from kd_uncertainty.device import resolve_device
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.options import StudyOptions
+from kd_uncertainty.population.plan import make_plan
+from kd_uncertainty.population.targets import check_soft_labels
 
 
 class GuardHooks:
@@ -25,30 +29,54 @@ class GuardHooks:
         self._entries = conf_catalog or {}
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Check every output of the run.
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
+        """Check the run's inputs, outputs, device and plan.
 
         Raises:
-            UserError: if an output is a file of the user's own, or its folder cannot be written.
+            UserError: if an input is missing, an output is a file of the user's own or its folder cannot be written,
+                there is no such device, or the arms ask for what the teachers will not give.
         """
+        for name in sorted(pipeline.inputs()):
+            self._require_input(name, catalog)
         for name in sorted(pipeline.all_outputs()):
-            entry = self._entries.get(name)
-            if entry is None:
-                continue
-            if "fingerprint" not in (entry.get("metadata") or {}):
-                raise UserError(_overwritten(name, entry, pipeline))
-            if "filepath" in entry:
-                require_writable(Path(entry["filepath"]))
+            self._require_output(name, pipeline)
+        if "params:execution" in pipeline.datasets():
+            resolve_device(catalog.load("params:execution").device)
+        for name in sorted(pipeline.all_outputs()):
+            study, _, table = name.partition(".")
+            if table == "responses":
+                require_possible_plan(catalog.load("parameters")[study])
+
+    def _require_input(self, name: str, catalog: Any) -> None:
+        entry = self._entries.get(name, {})
+        if "filepath" not in entry or catalog.exists(name):
+            return
+        mend = (
+            "correct its filepath"
+            if "fingerprint" not in (entry.get("metadata") or {})
+            else "run the stages before this one too, or all: kedro run --only-missing-outputs"
+        )
+        raise UserError(f"catalog entry '{name}' does not exist ({entry['filepath']}); {mend}")
+
+    def _require_output(self, name: str, pipeline: Pipeline) -> None:
+        entry = self._entries.get(name)
+        if entry is None:
+            return
+        if "fingerprint" not in (entry.get("metadata") or {}):
+            raise UserError(_overwritten(name, entry))
+        if "filepath" in entry:
+            require_writable(Path(entry["filepath"]))
 
 
-def _overwritten(name: str, entry: Mapping[str, Any], pipeline: Pipeline) -> str:
+def _overwritten(name: str, entry: Mapping[str, Any]) -> str:
     study, _, table = name.partition(".")
     mend = (
         f"leave the teachers out: kedro run --pipelines {study}_from_responses"
         if table == "responses"
         else f"start after it: kedro run --from-inputs {name}"
     )
-    return f"catalog entry '{name}' is your own ({entry.get('filepath', entry.get('type'))}) and this run would overwrite it; {mend}"
+    own = entry.get("filepath", entry.get("type"))
+    return f"catalog entry '{name}' is your own ({own}) and this run would overwrite it; {mend}"
 
 
 def require_writable(path: Path) -> None:
@@ -63,3 +91,25 @@ def require_writable(path: Path) -> None:
             f"data folder '{existing}' cannot be written (needed for {path.name}); make it a writable folder, or set "
             "another one as `data` in conf/local/globals.yml"
         )
+
+
+def require_possible_plan(study: StudyOptions | Mapping[str, Any]) -> None:
+    """Check that the arms' teachers are fitted and that enough posterior draws will be cached for them.
+
+    Raises:
+        UserError: if not.
+    """
+    options = study if isinstance(study, StudyOptions) else StudyOptions.model_validate(_plain(study))
+    draws = {
+        name: 1 if teacher.deterministic else options.responses.num_draws
+        for name, teacher in options.teachers.posteriors.items()
+    }
+    check_soft_labels(make_plan(options.students, list(draws)), draws)
+
+
+def _plain(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections as plain values: Kedro has made models of some of them already."""
+    return {
+        name: section.model_dump(by_alias=True) if hasattr(section, "model_dump") else section
+        for name, section in study.items()
+    }

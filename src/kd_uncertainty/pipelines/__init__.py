@@ -17,7 +17,7 @@ FORMAT_VERSIONS = {name: stage.FORMAT_VERSION for name, stage in zip(STAGES, _ST
 
 
 def study_pipeline(study: str, without: Collection[str] = ()) -> Pipeline:
-    """The chain of stages under ``study``: nodes ``study.stage.name``, tables ``study.table``, ``params:study.section``."""
+    """Chain the stages under ``study``: nodes ``study.stage.name``, tables ``study.table``, ``params:study.stage``."""
     stages = [
         Pipeline(stage.create_pipeline(), namespace=name, prefix_datasets_with_namespace=False, tags=[name])
         for name, stage in zip(STAGES, _STAGES, strict=True)

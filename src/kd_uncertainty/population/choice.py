@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.backends import loop, vmap
 from kd_uncertainty.population.contract import Build, Cohort, State
 from kd_uncertainty.population.initialisation import initial_states, reproducible
@@ -27,9 +28,9 @@ def choose_backend(
     """Return the name of the backend to use and the reason, for the record.
 
     ``auto`` takes the loop for networks whose state or randomness ``torch.func`` does not carry (dropout, batch
-    normalisation, any buffers); otherwise vmap, if a dry run of two students over one full and one partial batch
-    succeeds and, on the CPU, gives the very bits of the loop. The choice depends on the network, the options and the
-    machine, never on chunk or worker counts.
+    normalisation, any buffers, frozen parameters); otherwise vmap, if a dry run of two students over one full and one
+    partial batch succeeds and, on the CPU, gives the very bits of the loop. The choice depends on the network, the
+    options and the machine, never on chunk or worker counts.
 
     Args:
         build: builds one network.
@@ -38,11 +39,18 @@ def choose_backend(
         num_classes: logits of an example.
         options: how the students will be trained.
         device: where.
+
+    Raises:
+        UserError: if there is no such backend, or vmap is asked for where it cannot work.
     """
+    if backend not in ("auto", *BACKENDS):
+        raise UserError(f"students.backend: there is no backend '{backend}'; known: auto, {', '.join(BACKENDS)}")
+    with reproducible(device):  # a choice draws no random numbers that anybody notices
+        obstacle = _obstacle(build())
+    if backend == "vmap" and obstacle:
+        raise UserError(f"students.backend: vmap cannot train a network with {obstacle}; use auto or loop")
     if backend != "auto":
         return backend, "asked for"
-    network = build()
-    obstacle = _obstacle(network)
     if obstacle:
         return "loop", f"the network has {obstacle}"
     try:
@@ -60,6 +68,8 @@ def _obstacle(network: nn.Module) -> str | None:
             return "dropout"
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             return "batch normalisation"
+    if not all(parameter.requires_grad for parameter in network.parameters()):
+        return "frozen parameters"
     return "buffers" if any(True for _ in network.buffers()) else None
 
 

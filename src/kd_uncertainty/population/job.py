@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
 import json
@@ -16,9 +15,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_uncertainty.networks import build_network, import_network
+from kd_uncertainty.networks import build_network, import_network, network_builder
 from kd_uncertainty.population.choice import choose_backend
 from kd_uncertainty.population.contract import Build, Cohort
 from kd_uncertainty.population.options import TrainingOptions
@@ -72,8 +71,7 @@ class PopulationJob:
     @cached_property
     def build(self) -> Build:
         """Builds one network."""
-        network: Callable[..., nn.Module] = import_network(self.network_class)
-        return functools.partial(network, self.inputs.shape[1], self.num_classes, **self.network_arguments)
+        return network_builder(self.network_class, self.network_arguments, self.inputs.shape[1], self.num_classes)
 
     @cached_property
     def target_maker(self) -> TargetMaker:

@@ -1,30 +1,73 @@
-"""The losses that students minimise: pure functions of one student's batch."""
+"""The losses that students minimise: pure functions of students' batches."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
 
 
 def distillation_loss(logits: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor, temperature: Tensor) -> Tensor:
-    """Mean distillation loss of a batch, in nats (Hinton, Vinyals & Dean 2015, section 2).
+    """Return the mean distillation loss of a batch, in nats (Hinton, Vinyals & Dean 2015, section 2).
 
     ``(1 - mixing) CE(label, softmax(logits)) + mixing temperature^2 CE(target, softmax(logits / temperature))``,
     where the factor ``temperature^2`` keeps the size of the soft gradients comparable across temperatures.
 
     Both terms are always computed, whatever the values of mixing and temperature, so that a student trained among
-    others does exactly the arithmetic that it does alone.
+    others does exactly the arithmetic that it does alone. Differentiable in the logits, once.
+
+    All arguments may have leading axes, such as students; then so has the result.
 
     Args:
-        logits: (examples, classes).
-        labels: (examples,) int64, the data's own labels.
-        targets: (examples, classes), the teacher's probabilities; rows sum to 1.
-        mixing: scalar, the weight of the teacher's targets.
-        temperature: scalar, the softening of the student's probabilities; the targets are softened already.
+        logits: (..., examples, classes).
+        labels: (..., examples) int64, the data's own labels.
+        targets: (..., examples, classes), the teacher's probabilities; rows sum to 1.
+        mixing: (...), the weight of the teacher's targets.
+        temperature: (...), the softening of the student's probabilities; the targets are softened already.
 
     Returns:
-        A scalar.
+        (...), one loss each.
     """
-    hard = log_softmax(logits, dim=-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-    soft = (targets * log_softmax(logits / temperature, dim=-1)).sum(-1)
-    return -((1 - mixing) * hard + mixing * temperature**2 * soft).mean()
+    loss: Tensor = _DistillationLoss.apply(logits, labels, targets, mixing, temperature)[0]  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _DistillationLoss(torch.autograd.Function):
+    """The loss together with its gradient in closed form.
+
+    ``(1 - mixing) (softmax(logits) - label) + mixing temperature (softmax(logits / temperature) - target)``, each
+    divided by the number of examples.
+
+    Classes are moved before examples, since torch's softmax over a last axis shorter than a vector register is 20
+    times slower. The gradient leaves contiguous, so that what follows is the same for one student and for many.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        logits: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor, temperature: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        examples = logits.shape[-2]
+        mixing, temperature = mixing[..., None, None], temperature[..., None, None]
+        logits, targets, labels = logits.mT.contiguous(), targets.mT.contiguous(), labels.unsqueeze(-2)
+        softened = logits / temperature
+        hard = torch.log_softmax(logits, dim=-2).gather(-2, labels)
+        soft = (targets * torch.log_softmax(softened, dim=-2)).sum(-2, keepdim=True)
+        hard_weight, soft_weight = 1 - mixing, mixing * temperature
+        loss = -(hard_weight * hard + soft_weight * temperature * soft).mean(-1).squeeze(-1)
+        residual = torch.softmax(logits, dim=-2)
+        residual = residual.scatter_add(-2, labels, -torch.ones_like(hard))
+        gradient = hard_weight * residual + soft_weight * (torch.softmax(softened, dim=-2) - targets)
+        return loss, (gradient / examples).mT.contiguous()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0][..., None, None], None, None, None, None

@@ -163,7 +163,7 @@ def _read_manifest(path: Path) -> dict[str, Any] | str:
         stated = manifest.pop("digest")
     except FileNotFoundError:
         return f"{path} is missing"
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return f"{path} is truncated or was edited: it is not a manifest"
     if stated != _digest(manifest):
         return f"{path} is truncated or was edited: it does not match its own digest"

@@ -1,7 +1,8 @@
-"""The arms of a study, read once from the tables: what each was, how good its students are, where their variance lies."""
+"""The arms of a study, read once from the tables: what each is, how good its students are, where variance lies."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.wording import NOT_MEASURED, SOURCES
 
 ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
 NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
@@ -59,7 +59,7 @@ class Arm:
         """A source's share of the unbiased inter-student variance; None where the sum is not positive."""
         whole = self.component("inter_unbiased", split).estimate
         part = self.component(source, split).estimate
-        return part / whole if whole > 0.0 and part == part else None
+        return part / whole if whole > 0.0 and not math.isnan(part) else None
 
     def named(self) -> str:
         """The arm in words: ``the average of 4 sampled labels from the ensemble teacher``."""
@@ -95,8 +95,8 @@ def short_label(target: str, num_responses: int) -> str:
 
 def variant(mixing: float, temperature: float, weighting: str = "average") -> str:
     """The less usual keys of an arm, or an empty string where all are at their defaults."""
-    parts = [f"mixing {mixing:g}"] if mixing == mixing and mixing != 1.0 else []
-    parts += [f"temperature {temperature:g}"] if temperature == temperature and temperature != 1.0 else []
+    parts = [f"mixing {mixing:g}"] if not math.isnan(mixing) and mixing != 1.0 else []
+    parts += [f"temperature {temperature:g}"] if not math.isnan(temperature) and temperature != 1.0 else []
     parts += [f"{weighting} weighting"] if weighting not in ("average", "") else []
     return "".join(f", {part}" for part in parts)
 
@@ -133,7 +133,7 @@ def read_arms(tables: Tables) -> list[Arm]:
 
 def best(arms: Sequence[Arm], split: str = "validation", metric: str = "nll") -> Arm | None:
     """The arm with the lowest mean of a metric; by default the validation NLL, on which every choice rests."""
-    candidates = [arm for arm in arms if arm.metric(metric, split).estimate == arm.metric(metric, split).estimate]
+    candidates = [arm for arm in arms if arm.metric(metric, split).known]
     return min(candidates, key=lambda arm: (arm.metric(metric, split).estimate, arm.arm), default=None)
 
 
@@ -143,14 +143,14 @@ def _keys(tables: Tables) -> dict[int, tuple[str, str, int, str, float, float]]:
         frame = table(tables, name)
         if frame.empty:
             continue
-        for row in frame[["arm", *ARM_KEYS]].drop_duplicates().itertuples(index=False):
-            found[int(row.arm)] = (
-                str(row.teacher),
-                str(row.target),
-                int(row.num_responses),
-                str(row.weighting),
-                float(row.mixing),
-                float(row.temperature),
+        for row in frame[["arm", *ARM_KEYS]].drop_duplicates().to_dict("records"):
+            found[int(row["arm"])] = (
+                str(row["teacher"]),
+                str(row["target"]),
+                int(row["num_responses"]),
+                str(row["weighting"]),
+                float(row["mixing"]),
+                float(row["temperature"]),
             )
     return dict(sorted(found.items()))
 
@@ -158,11 +158,5 @@ def _keys(tables: Tables) -> dict[int, tuple[str, str, int, str, float, float]]:
 def _by_arm(frame: pd.DataFrame, column: str) -> dict[int, dict[str, dict[str, Estimate]]]:
     found: dict[int, dict[str, dict[str, Estimate]]] = defaultdict(lambda: defaultdict(dict))
     for row in frame.to_dict("records"):
-        found[int(row["arm"])][str(row["split"])][str(row[column])] = estimate_of({str(k): v for k, v in row.items()})
+        found[int(row["arm"])][str(row["split"])][str(row[column])] = estimate_of(row)
     return found
-
-
-def sources_text(arm: Arm, split: str) -> str:
-    """The four shares of an arm's inter-student variance on one line; n/a where the sum is not positive."""
-    shares = {source: arm.share(source, split) for source in SOURCES}
-    return ", ".join(f"{s} {NOT_MEASURED if v is None else format(v, '.0%')}" for s, v in shares.items())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kd_uncertainty.report.arms import Arm, Tables, table, variant
 from kd_uncertainty.report.comparison import Estimate, estimate_of
@@ -46,7 +47,11 @@ class Budget:
     @property
     def name(self) -> str:
         """``ensemble, label``, with mixing and temperature where they are not 1."""
-        return f"{self.teacher}, {self.target}{variant(self.mixing, self.temperature, self.weighting)}"
+        return f"{self.teacher}, {self.target}{self.variant()}"
+
+    def variant(self) -> str:
+        """Mixing, temperature and weighting where they are unusual, with a leading comma."""
+        return variant(self.mixing, self.temperature, self.weighting)
 
     def matches(self, arm: Arm) -> bool:
         """Whether ``arm`` is one of the arms that the row was fitted on."""
@@ -97,41 +102,39 @@ class Budget:
         return "none suffices" if self.unbounded else count_with_interval(self.recommended)
 
     def fit_text(self) -> str:
-        """a and b with their intervals."""
+        """A and b with their intervals."""
         return f"a = {with_interval(self.response_variance)}, b = {with_interval(self.floor)}"
 
 
 def read_budgets(tables: Tables) -> list[Budget]:
     """The rows of ``response_budget``; empty where too few k were measured for a fit."""
-    return [_budget({str(k): v for k, v in row.items()}) for row in table(tables, "response_budget").to_dict("records")]
+    return [_budget(row) for row in table(tables, "response_budget").to_dict("records")]
 
 
-def _budget(row: dict[str, object]) -> Budget:
+def _budget(row: Mapping[Any, Any]) -> Budget:
     recommended = _open_ended(estimate_of(row, "recommended_num_responses"))
-    largest = int(row["largest_measured"])  # type: ignore[call-overload]
+    largest = int(row["largest_measured"])
     return Budget(
         teacher=str(row["teacher"]),
         target=str(row["target"]),
         weighting=str(row["weighting"]),
-        mixing=float(row["mixing"]),  # type: ignore[arg-type]
-        temperature=float(row["temperature"]),  # type: ignore[arg-type]
+        mixing=float(row["mixing"]),
+        temperature=float(row["temperature"]),
         split=str(row["split"]),
         response_variance=estimate_of(row, "response_variance"),
         floor=estimate_of(row, "floor"),
         slope=estimate_of(row, "slope"),
         recommended=recommended,
-        threshold=float(row["threshold"]),  # type: ignore[arg-type]
+        threshold=float(row["threshold"]),
         largest_measured=largest,
         extrapolated=bool(row["extrapolated"]) or recommended.estimate > largest,
-        num_response_seeds=int(row["num_response_seeds"]),  # type: ignore[call-overload]
+        num_response_seeds=int(row["num_response_seeds"]),
     )
 
 
 def _open_ended(count: Estimate) -> Estimate:
-    """Treat missing or absurd counts as unbounded: a fit without a floor never reaches its threshold."""
-    estimate, upper = (math.inf if math.isnan(v) or v >= VAST else v for v in (count.estimate, count.upper))
-    lower = 1.0 if math.isnan(count.lower) or count.lower < 1 else count.lower
-    return Estimate(estimate, math.inf if lower >= VAST else lower, upper)
+    """Missing or absurd counts are unbounded: a fit without a floor never gets below its threshold."""
+    return Estimate(*(math.inf if math.isnan(value) or value >= VAST else value for value in count))
 
 
 def why_no_budget(arms: Sequence[Arm], num_response_seeds: int | None) -> str:

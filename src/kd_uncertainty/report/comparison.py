@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["higher", "lower", "no measurable difference"]
 
@@ -15,6 +15,11 @@ class Estimate(NamedTuple):
     estimate: float
     lower: float
     upper: float
+
+    @property
+    def known(self) -> bool:
+        """Whether the figure itself is there, with or without an interval."""
+        return not math.isnan(self.estimate)
 
     @property
     def measured(self) -> bool:
@@ -31,7 +36,12 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def estimate_of(row: Mapping[str, object], name: str | None = None) -> Estimate:
+def as_estimate(figure: Mapping[str, float | None]) -> Estimate:
+    """The figure that `Estimate.as_json` wrote; null becomes NaN."""
+    return Estimate(*(_number(figure.get(name)) for name in Estimate._fields))
+
+
+def estimate_of(row: Mapping[Any, Any], name: str | None = None) -> Estimate:
     """Read an estimate from a table's row.
 
     Args:
@@ -52,9 +62,9 @@ def _number(value: object) -> float:
 def difference(first: Estimate, second: Estimate) -> Estimate:
     """``first - second`` with an interval recovered from the two intervals (MOVER).
 
-    lower = d - sqrt((first - first_lower)^2 + (second_upper - second)^2), upper likewise with the other sides. Exact for
-    independent normal estimates; arms share their examples, so their errors correlate positively and the interval errs
-    on the wide side. Source: Donner & Zou 2012, "Closed-form confidence intervals for functions of the normal mean and
+    lower = d - sqrt((first - first_lower)^2 + (second_upper - second)^2), upper likewise with the other sides. Exact
+    for independent normal estimates; arms share their examples, so their errors correlate positively and the interval
+    errs wide. Source: Donner & Zou 2012, "Closed-form confidence intervals for functions of the normal mean and
     standard deviation", section 2.
     """
     centre = first.estimate - second.estimate

@@ -48,7 +48,11 @@ def choice_finding(choice: Arm, split: str) -> Finding:
             f" On the {split} split, which played no part in the choice, they reach NLL {with_interval(shown)} "
             f"and accuracy {metric_with_interval('accuracy', accuracy)}."
         )
-    figures = {"validation_nll": nll.as_json(), f"{split}_nll": shown.as_json(), f"{split}_accuracy": accuracy.as_json()}
+    figures = {
+        "validation_nll": nll.as_json(),
+        f"{split}_nll": shown.as_json(),
+        f"{split}_accuracy": accuracy.as_json(),
+    }
     return Finding("choice", f"Train students on {choice.named()}", sentence, figures={**choice.keys(), **figures})
 
 
@@ -78,15 +82,16 @@ def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
 
 def budget_finding(budget: Budget) -> Finding:
     """How many responses to buy, and how sure that is."""
-    unit = {"label": "label", "posterior": "posterior draw"}.get(budget.target, "response")
+    noun = {"label": "sampled labels", "posterior": "posterior draws"}.get(budget.target, budget.target)
+    origin = f"With {noun} from the {budget.teacher} teacher{budget.variant()}"
     figures = {**budget.as_json()}
     goal = f"responses cause less than {percent(budget.threshold, 0)} of the inter-student variance"
     if budget.unbounded:
-        title = f"For {budget.name}, no number of {unit}s is enough"
+        title = f"{origin}, no number per example is enough"
         sentence = f"{title}: by the fit ({budget.fit_text()}) there is no k past which {goal}."
         return Finding("responses", title, sentence, "unbounded", figures)
     k = int(budget.recommended.estimate)
-    title = f"For {budget.name}, buy {plural(k, unit)} per example"
+    title = f"{origin}, buy {k} per example"
     sentence = f"{title} {_count_interval(budget)}: from there on {goal}."
     if budget.extrapolated:
         sentence += (
@@ -108,8 +113,8 @@ def no_budget_finding(reason: str) -> Finding:
 def teacher_finding(teacher: str, baseline: str, arms: Sequence[Arm], choice: Arm, split: str) -> Finding | None:
     """Whether a Bayesian teacher pays over the deterministic one at equal target and k, by validation NLL.
 
-    The cell that the sentence quotes is the choice's if both teachers have it, otherwise the one where the deterministic
-    teacher is at its best; the verdicts over all shared cells are counted beside it.
+    The cell that the sentence quotes is the choice's if both teachers have it, otherwise the one where the
+    deterministic teacher is at its best; the verdicts over all shared cells are counted beside it.
     """
     ours = {arm.cell: arm for arm in arms if arm.teacher == teacher}
     theirs = {arm.cell: arm for arm in arms if arm.teacher == baseline}
@@ -126,7 +131,10 @@ def teacher_finding(teacher: str, baseline: str, arms: Sequence[Arm], choice: Ar
     verdicts: dict[Verdict, tuple[str, str]] = {
         "lower": ("pays", f"The {teacher} teacher pays"),
         "higher": ("does not pay", f"The {teacher} teacher does not pay"),
-        "no measurable difference": ("no measurable difference", f"The {teacher} teacher makes no measurable difference"),
+        "no measurable difference": (
+            "no measurable difference",
+            f"The {teacher} teacher makes no measurable difference",
+        ),
     }
     word, title = verdicts[verdict(nll)]
     sentence = (
@@ -157,8 +165,8 @@ def control_finding(distilled: Arm, control: Arm, split: str) -> Finding:
         "no measurable difference": "Distillation is not measurably different from the one-hot control",
     }
     sentence = (
-        f"{titles[verdict(nll)]}: the best distilled arm ({distilled.label()}, {distilled.teacher}) has a validation NLL "
-        f"{_gap(nll)} and an accuracy {_points(accuracy)} than students trained on the data's own labels."
+        f"{titles[verdict(nll)]}: the best distilled arm ({distilled.label()}, {distilled.teacher}) has a validation "
+        f"NLL {_gap(nll)} and an accuracy {_points(accuracy)} than students trained on the data's own labels."
     )
     figures: dict[str, object] = {
         "validation_nll_difference": nll.as_json(),
@@ -175,7 +183,7 @@ def drivers_finding(arm: Arm, split: str) -> Finding | None:
     """What drives what remains of the inter-student variance at an arm: response, initialisation, order or residual."""
     whole = arm.component("inter_unbiased", split)
     parts = {name: arm.component(name, split) for name in ("response", "initialisation", "order", "residual")}
-    parts = {name: part for name, part in parts.items() if part.estimate == part.estimate}
+    parts = {name: part for name, part in parts.items() if part.known}
     if not whole.estimate > 0.0 or not parts:
         return None
     ranked = sorted(parts, key=lambda name: -parts[name].estimate)

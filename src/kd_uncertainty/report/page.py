@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,14 +14,19 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from kd_uncertainty.report.arms import Tables, read_arms, table
-from kd_uncertainty.report.budget import read_budgets, why_no_budget
+from kd_uncertainty.report.budget import Budget, read_budgets, why_no_budget
+from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.figures import FIGURES, make_figures
-from kd_uncertainty.report.figures.style import template, untitled
+from kd_uncertainty.report.figures.style import bare, template
+from kd_uncertainty.report.legend import legend_keys
 from kd_uncertainty.report.tables import flattened, report_tables, rivals_table, seconds_text, theory_table
-from kd_uncertainty.report.wording import NOT_MEASURED, listing, number, percent, plural
+from kd_uncertainty.report.wording import NOT_MEASURED, listing, number, percent, plural, with_interval
 
 GLOSSARY = (
-    ("student", "one trained network, with three independent seeds: responses, initialisation and order of the batches"),
+    (
+        "student",
+        "one trained network, with three independent seeds: responses, initialisation and order of the batches",
+    ),
     ("arm", "one way to train students: teacher, target and number of responses k; its students differ by seeds alone"),
     ("response", "one draw of the teacher's stochastic output for one example: a sampled label or a posterior draw"),
     ("intra-student", "uncertainty that a single student expresses in its own probabilities"),
@@ -63,27 +68,33 @@ def render_report(
         by_topic.setdefault(finding["topic"], []).append(finding)
     budgets = read_budgets(tables)
     arms = read_arms(tables)
-    return _environment().get_template("page.html.jinja").render(
-        title=title,
-        summary=summary,
-        split=split,
-        topics=by_topic,
-        tiles=_tiles(summary),
-        basis=_basis(summary),
-        captions={name: _caption(figures[name]) for name in specs},
-        rivals=rivals_table(tables, split),
-        theory=theory_table(budgets) if budgets else None,
-        no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
-        views=report_tables(tables, split),
-        glossary=GLOSSARY,
-        has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
-        provenance=_provenance(provenance),
-        style=Markup(_resource("page.css")),  # noqa: S704
-        script=Markup(_resource("page.js.jinja")),  # noqa: S704
-        plotly=Markup(get_plotlyjs()) if specs else "",  # noqa: S704
-        number=lambda value, places=2: number(value, places),
-        percent=percent,
-        specs=_script_json({"templates": _templates(), "figures": specs}),
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            title=title,
+            summary=summary,
+            split=split,
+            topics=by_topic,
+            tiles=_tiles(summary),
+            basis=_basis(summary),
+            split_text=_split_text(summary),
+            captions={name: _caption(figures[name]) for name in specs},
+            rivals=rivals_table(tables, split),
+            theory=theory_table(budgets) if budgets else None,
+            agreement=_agreement(budgets),
+            no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
+            views=report_tables(tables, split),
+            glossary=GLOSSARY,
+            has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
+            provenance=_provenance(provenance),
+            style=Markup(_resource("page.css")),
+            script=Markup(_resource("page.js.jinja")),
+            plotly=Markup(get_plotlyjs()) if specs else "",
+            number=lambda value, places=2: number(value, places),
+            percent=percent,
+            specs=_script_json({"templates": _templates(), "figures": specs}),
+        )
     )
 
 
@@ -104,12 +115,41 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         k = first["recommended_num_responses"]
         low, high = (number(k[end], 0) if k[end] is not None else "∞" for end in ("lower", "upper"))
         text = "none" if first["unbounded"] else number(k["estimate"], 0)
-        tiles.append((f"responses enough, {first['teacher']} {first['target']}", text, f"[{low}, {high}]"))
+        small = f"[{low}, {high}]" + (", extrapolated" if first["extrapolated"] and not first["unbounded"] else "")
+        unit = {"label": "labels", "posterior": "draws"}.get(first["target"], "responses")
+        tiles.append((f"{unit} enough, {first['teacher']}", text, small))
     known = {name: share for name, share in shares.items() if share is not None}
     if known:
         largest = max(known, key=lambda name: known[name])
-        tiles.append(("largest source between students", largest, f"{known[largest]:.0%} of the variance"))
+        tiles.append(("largest inter-student source", largest, f"{known[largest]:.0%} of the variance"))
     return tiles
+
+
+def _agreement(budgets: Sequence[Budget]) -> list[tuple[str, str]]:
+    """Each verdict on the 1/k law, and the curves that it holds for with their slopes."""
+    groups: dict[str, list[str]] = {}
+    for budget in budgets:
+        slope = with_interval(budget.slope, places=2)
+        groups.setdefault(budget.theory(), []).append(f"{budget.name}: {slope}")
+    return [(f"{word[0].upper()}{word[1:]}", "; ".join(curves)) for word, curves in groups.items()]
+
+
+def _split_text(summary: Mapping[str, Any]) -> str:
+    """Total, intra and inter of the chosen arm in words, in variance and in entropy form."""
+    if summary["uncertainty"] is None:
+        return ""
+    forms = []
+    for form, unit in (("variance", ""), ("entropy", " nats")):
+        parts = {name: as_estimate(value) for name, value in summary["uncertainty"][form].items()}
+        if not all(part.known for part in parts.values()) or not parts["total"].estimate > 0:
+            continue
+        share = percent(parts["inter"].estimate / parts["total"].estimate)
+        forms.append(
+            f"{form} {with_interval(parts['total'])}{unit} = {with_interval(parts['intra'])} within students + "
+            f"{with_interval(parts['inter'])} between them ({share})"
+        )
+    name = summary["choice"]["name"]
+    return f"With students trained on {name}, {summary['split']} split: {'; in '.join(forms)}." if forms else ""
 
 
 def _bounds(figure: Mapping[str, float | None], scale: float, places: int) -> str:
@@ -125,11 +165,11 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
     population = f"{plural(summary['num_students'], 'student')} in " if summary["num_students"] else ""
     return [
         f"Measured on {population}{plural(summary['num_arms'], 'arm')}{crossed}.",
-        f"Brackets are {summary['confidence']:.0%} intervals. Differences combine the intervals of both sides as if these "
-        "were independent; arms share their examples, so the intervals of differences err on the wide side.",
+        f"Brackets are {summary['confidence']:.0%} intervals. Differences combine the intervals of both sides as if "
+        "these were independent; arms share their examples, so the intervals of differences err on the wide side.",
         f"Choices use the validation split only; {summary['split']} figures are reported, never used to choose."
         if summary["split"] != "validation"
-        else "Choices use the validation split, which is also the split shown: the chosen arm's figures flatter it a little.",
+        else "Choices use the validation split, which is also the one shown, so the chosen arm looks too good.",
     ]
 
 
@@ -139,7 +179,8 @@ def _caption(figure: go.Figure) -> dict[str, Any]:
         "title": meta.get("title", figure.layout.title.text or "Figure"),
         "description": meta.get("description", ""),
         "notes": list(meta.get("notes", [])),
-        "height": int(untitled(figure).layout.height or 400),
+        "keys": legend_keys(figure),
+        "height": int(bare(figure).layout.height or 400),
     }
 
 
@@ -161,8 +202,8 @@ def _provenance(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spec(figure: go.Figure) -> dict[str, Any]:
-    """A figure as JSON without its title (the page has a caption) and template (the page has one for each theme)."""
-    spec: dict[str, Any] = json.loads(untitled(figure).to_json())
+    """A figure as JSON without what the page has itself: title and legend as text, a template for each theme."""
+    spec: dict[str, Any] = json.loads(bare(figure).to_json())
     spec["layout"].pop("template", None)
     spec["layout"].pop("meta", None)
     return spec
@@ -177,7 +218,7 @@ def _script_json(value: object) -> Markup:
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 @cache

@@ -100,7 +100,7 @@ def _teacher(name: str, tables: Tables, arms: Sequence[Arm], split: str) -> dict
     rows = metrics[metrics["teacher"] == name].to_dict("records") if len(metrics) else []
     values: dict[str, dict[str, Any]] = {}
     for row in rows:
-        estimate = estimate_of({str(key): value for key, value in row.items()})
+        estimate = estimate_of(row)
         values.setdefault(str(row["split"]), {})[str(row["metric"])] = estimate.as_json()
     arm = best([arm for arm in arms if arm.teacher == name])
     return {"teacher": name, "metrics": values, "best_arm": None if arm is None else _arm_json(arm, split)}
@@ -141,12 +141,12 @@ def _best_student(tables: Tables, split: str) -> dict[str, Any] | None:
     if validation.empty:
         return None
     number_ = int(validation.sort_values(["nll", "student"], kind="stable")["student"].iloc[0])
-    own = students[students["student"] == number_].set_index("split")
-    first = own.iloc[0]
+    own = {str(row["split"]): row for row in students[students["student"] == number_].to_dict("records")}
+    first = own["validation"]
     figures = {
-        part: {metric: finite(float(own.loc[part, metric])) for metric in STUDENT_METRICS if metric in own.columns}
+        part: {metric: finite(float(own[part][metric])) for metric in STUDENT_METRICS if metric in own[part]}
         for part in dict.fromkeys(["validation", split])
-        if part in own.index
+        if part in own
     }
     keys: dict[str, Any] = {"teacher": str(first["teacher"]), "target": str(first["target"])}
     keys["num_responses"] = int(first["num_responses"])
@@ -162,9 +162,7 @@ def _num_seeds(tables: Tables) -> dict[str, int]:
     return {"response": int(budget["num_response_seeds"].max())} if len(budget) else {}
 
 
-def _caveats(
-    arms: Sequence[Arm], budgets: Sequence[Budget], num_response_seeds: int | None, split: str
-) -> list[str]:
+def _caveats(arms: Sequence[Arm], budgets: Sequence[Budget], num_response_seeds: int | None, split: str) -> list[str]:
     """What a reader should hold against the figures, each only where it applies."""
     notes = []
     if num_response_seeds is not None and num_response_seeds < 2:
@@ -179,9 +177,11 @@ def _caveats(
     for budget in budgets:
         if budget.theory() != "agrees with 1/k":
             slope = ", ".join(number(bound, 2) for bound in budget.slope[1:])
-            notes.append(f"{budget.name}: the response component {_clause(budget.theory())} (slope [{slope}] against −1).")
+            notes.append(
+                f"{budget.name}: the response component {_clause(budget.theory())} (slope [{slope}] against −1)."
+            )
     negative = [
-        f"{arm.teacher}, {arm.label()} ({source})"
+        f"{source} of {'the control' if arm.is_control else f'{arm.teacher}, {arm.label()}'}"
         for arm in arms
         for source in SOURCES
         if arm.component(source, split).estimate < 0.0
@@ -189,8 +189,8 @@ def _caveats(
     if negative:
         shown = listing(negative[:3]) + (f" and {len(negative) - 3} more" if len(negative) > 3 else "")
         notes.append(
-            f"{plural(len(negative), 'estimated component')} of the variance below zero, that is, too small to measure: "
-            f"{shown}."
+            f"{plural(len(negative), 'estimate')} of a variance component came out below zero, that is, too small to "
+            f"measure: {shown}."
         )
     return notes
 

@@ -43,7 +43,7 @@ def rivals_table(tables: Tables, split: str, count: int = 6) -> TableView:
         nll = arm.metric("nll", "validation")
         gap = difference(nll, choice.metric("nll", "validation")) if choice else nll
         chosen = choice is not None and arm.arm == choice.arm
-        word = "chosen" if chosen else "not told apart" if verdict(gap).startswith("no") else verdict(gap)
+        word = "chosen" if chosen else "not told apart" if verdict(gap).startswith("no") else "measurably worse"
         rows.append(
             (
                 _teacher_name(arm),
@@ -59,19 +59,19 @@ def rivals_table(tables: Tables, split: str, count: int = 6) -> TableView:
 
 
 def theory_table(budgets: Sequence[Budget]) -> TableView:
-    """The fits: a, b, the slope beside -1 with a verdict, and the recommended number of responses."""
+    """The fits: a, b, the slope beside -1, and the recommended number of responses."""
     rows = tuple(
         (
             budget.name,
             with_interval(budget.slope, places=2),
-            f"{budget.theory()}",
             with_interval(budget.response_variance),
             with_interval(budget.floor),
-            budget.recommended_text() + (" (extrapolated)" if budget.extrapolated and not budget.unbounded else ""),
+            budget.recommended_text(),
+            "yes" if budget.extrapolated else "no",
         )
         for budget in budgets
     )
-    header = ("teacher, target", "slope (theory: −1)", "verdict", "a", "floor b", "recommended k")
+    header = ("teacher, target", "slope (theory: −1)", "a", "floor b", "recommended k", "beyond the grid")
     return TableView("The fit of Var(k) = a/k + b and the slope of the response component", header, rows)
 
 
@@ -85,7 +85,10 @@ def teachers_table(tables: Tables) -> TableView:
             for split in dict.fromkeys(metrics["split"].astype(str)):
                 own = metrics[(metrics["teacher"] == teacher) & (metrics["split"] == split)].set_index("metric")
                 values = (estimate_of(own.loc[name].to_dict()) if name in own.index else None for name in names)
-                shown = (NOT_MEASURED if v is None else metric_with_interval(n, v) for n, v in zip(names, values, strict=True))
+                shown = (
+                    NOT_MEASURED if v is None else metric_with_interval(n, v)
+                    for n, v in zip(names, values, strict=True)
+                )
                 rows.append((teacher, split, *shown))
         return TableView("Teachers", ("teacher", "split", *(METRIC_NAMES.get(n, n) for n in names)), tuple(rows), 2)
     return TableView("Teachers", ("teacher", "split"), ())
@@ -95,7 +98,11 @@ def quality_table(tables: Tables, split: str) -> TableView:
     """Every metric of every arm's students on a split."""
     arms = read_arms(tables)
     rows = tuple(
-        (_teacher_name(arm), arm.label(), *(metric_with_interval(name, arm.metric(name, split)) for name in METRIC_NAMES))
+        (
+            _teacher_name(arm),
+            arm.label(),
+            *(metric_with_interval(name, arm.metric(name, split)) for name in METRIC_NAMES),
+        )
         for arm in arms
     )
     return TableView(f"Students by arm, {split} split", ("teacher", "target", *METRIC_NAMES.values()), rows, 2)

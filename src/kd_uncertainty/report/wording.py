@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from kd_uncertainty.report.comparison import Estimate
 
@@ -97,8 +97,3 @@ def teacher_order(teachers: Iterable[str], baseline: str = "deterministic") -> l
     """The teachers in order of appearance, the deterministic one first, without the control's ``none``."""
     found = [name for name in dict.fromkeys(teachers) if name not in ("", "none")]
     return sorted(found, key=lambda name: name != baseline)
-
-
-def one_line(texts: Sequence[str]) -> str:
-    """Sentences joined into a paragraph."""
-    return " ".join(text for text in texts if text)

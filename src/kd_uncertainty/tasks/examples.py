@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kd_uncertainty.options import Split
+from kd_uncertainty.tasks.options import Split
 
 
 class ExampleTensors(NamedTuple):

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.options import SPLITS, IngestionOptions
+from kd_uncertainty.tasks.options import SPLITS, IngestionOptions
 
 # train_test_split needs a member of every class on both sides of both cuts.
 _SMALLEST_CLASS = 3
@@ -88,6 +88,8 @@ def _checked(source: pd.DataFrame, options: IngestionOptions) -> pd.DataFrame:
     frame = frame.drop(columns=list(options.drop_columns)).reset_index(drop=True)
     if frame.columns.duplicated().any():
         raise UserError(f"source table: column '{frame.columns[frame.columns.duplicated()][0]}' is there twice")
+    if frame.empty:
+        raise UserError("source table: has 0 rows; give it examples")
     if frame.shape[1] == 1:
         raise UserError("source table: has no input column beside the target")
     for column in frame.columns.drop(options.target):
@@ -124,8 +126,8 @@ def _encode_target(values: pd.Series[Any], column: str) -> tuple[list[str], NDAr
         )
     if len(values) < _SMALLEST_CLASS * len(ordered):
         raise UserError(
-            f"source table: {len(values)} examples for {len(ordered)} classes of column '{column}'; each class needs at "
-            f"least {_SMALLEST_CLASS}, one for each split (is '{column}' an identifier?)"
+            f"source table: {len(values)} examples for {len(ordered)} classes of column '{column}'; each class needs "
+            f"at least {_SMALLEST_CLASS}, one for each split (is '{column}' an identifier?)"
         )
     index = {value: code for code, value in enumerate(ordered)}
     return [str(value) for value in ordered], np.array([index[value] for value in values], dtype=np.int64)
@@ -136,8 +138,8 @@ def _split(labels: NDArray[np.int64], classes: list[str], options: IngestionOpti
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < _SMALLEST_CLASS:
         raise UserError(
-            f"source table: class '{classes[int(counts.argmin())]}' has {counts.min()} examples; each class needs at least "
-            f"{_SMALLEST_CLASS}, one for each split: add examples or merge the class"
+            f"source table: class '{classes[int(counts.argmin())]}' has {counts.min()} examples; each class needs "
+            f"at least {_SMALLEST_CLASS}, one for each split: add examples or merge the class"
         )
     rows = np.arange(len(labels))
     try:
@@ -179,7 +181,8 @@ def _preprocess(
     for column in numeric:
         prepared[column] = prepared[column].to_numpy(dtype=np.float64, na_value=np.nan)
     for column in other:
-        texts = [None if missing else str(value) for value, missing in zip(features[column], features[column].isna())]
+        values = features[column]
+        texts = [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
         prepared[column] = pd.Series(texts, index=features.index, dtype=object)
     scale = [StandardScaler()] if options.standardise else []
     transformer = ColumnTransformer(

@@ -38,7 +38,8 @@ def fit_members(problem: Problem, arguments: Mapping[str, Any], members: int, se
 
 def _curves(trained: Trained) -> pd.DataFrame:
     members, epochs = trained.losses.shape
-    assert trained.validation_nll is not None and trained.validation_accuracy is not None
+    assert trained.validation_nll is not None
+    assert trained.validation_accuracy is not None
     return pd.DataFrame(
         {
             "member": np.repeat(np.arange(members), epochs),

@@ -92,9 +92,10 @@ class Kind(Protocol):
 
     @staticmethod
     def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
-        """Draw logits: ``(draws, examples, classes)``, where draw ``j`` is the same function of the inputs for all examples.
+        """Draw logits ``(draws, examples, classes)``.
 
-        A draw depends on ``(seed, j)`` alone, so inputs may be streamed in batches of any size.
+        Draw ``j`` is one function of the inputs, the same for all examples, and depends on ``(seed, j)`` alone, so that
+        inputs may be streamed in batches of any size.
         """
 
 

@@ -32,8 +32,8 @@ def fit(problem: Problem, options: Options, seed: int) -> Fitted:
     network = build_network(problem.network.class_path, arguments, problem.inputs.shape[1], problem.num_classes)
     if not _dropout_layers(network):
         raise UserError(
-            f"network class '{problem.network.class_path}': has no nn.Dropout layer, so mc_dropout has nothing to draw; "
-            "add one, or give the class a `dropout` argument"
+            f"network class '{problem.network.class_path}': has no nn.Dropout layer, so mc_dropout has nothing to "
+            "draw; add one, or give the class a `dropout` argument"
         )
     return fit_members(problem, arguments, 1, seed)
 
@@ -42,7 +42,10 @@ def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], see
     """Draw dropout masks; draw ``j`` applies one mask, keyed by ``(seed, j, layer)``, to all examples.
 
     One mask for all examples makes a draw a function, a sample of the weight posterior, rather than noise that is
-    independent from example to example; each example's marginal distribution is the same. ``(draws, examples, classes)``.
+    independent from example to example; each example's marginal distribution is the same.
+
+    Returns:
+        ``(draws, examples, classes)``.
     """
     assert isinstance(teacher.options, Options)
     arguments = _with_dropout(teacher.network, teacher.options.rate)

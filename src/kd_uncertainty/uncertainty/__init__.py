@@ -8,8 +8,8 @@ from kd_uncertainty.uncertainty.budget import fit_curve, fit_response_budget, re
 from kd_uncertainty.uncertainty.components import COMPONENTS, FACTORS, SEED_COLUMNS, anova_components
 from kd_uncertainty.uncertainty.decomposition import Decomposition, entropy_decomposition, variance_decomposition
 from kd_uncertainty.uncertainty.metrics import METRICS, arm_metrics
+from kd_uncertainty.uncertainty.predictions import ARM_KEYS
 from kd_uncertainty.uncertainty.tables import (
-    ARM_KEYS,
     ArmPredictions,
     VarianceComponents,
     from_predictions,

@@ -108,7 +108,9 @@ def sample_decompositions(
     They describe a population of this size (ddof = 0). Their influences are derivatives with respect to the students'
     weights, averaged over the students of a level: ``-2 <mean p, p_s>`` (total), ``-|p_s|^2`` (intra), and the
     cross-entropy with the mean and the entropy of p_s for the entropy form. The inter-student parts are quadratic and
-    get the jackknife's correction (n-1)/(n-2), or with two levels its stand-in.
+    get the jackknife's correction (n-1)/(n-2), or with two levels its stand-in. Intervals of the total and the intra
+    part are too narrow where a factor has two levels, whose spread is one difference; they are conservative otherwise,
+    because an interaction counts once for each of its factors.
 
     Args:
         probabilities: (students, examples, classes).

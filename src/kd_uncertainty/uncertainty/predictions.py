@@ -48,7 +48,7 @@ def read_arms(
     """Read the arms of the plan one at a time.
 
     Args:
-        predictions: student, example_id, split, logits (one list a row), in any order; Arrow-backed columns are fastest.
+        predictions: student, example_id, split, logits (one list a row), in any order; Arrow columns are fastest.
         plan: student, arm, ``ARM_KEYS`` and the three seed columns.
         splits: which to read; all that occur if left out.
 
@@ -80,7 +80,9 @@ def logits_matrix(logits: pd.Series[Any]) -> NDArray[np.float32]:
     if len(logits) == 0:
         raise UserError("the predictions table is empty")
     if isinstance(logits.dtype, pd.ArrowDtype):
-        column = pa.chunked_array(pa.array(logits)) if not hasattr(logits.array, "_pa_array") else logits.array._pa_array
+        column = (
+            pa.chunked_array(pa.array(logits)) if not hasattr(logits.array, "_pa_array") else logits.array._pa_array
+        )
         lengths = pa.compute.list_value_length(column).to_numpy()
         if (lengths != lengths[0]).any():
             raise UserError("the predictions' logits differ in length; give one value for each class in every row")

@@ -15,13 +15,15 @@ from kd_uncertainty.uncertainty.budget import ResponseBudget, fit_response_budge
 from kd_uncertainty.uncertainty.components import COMPONENTS, SEED_COLUMNS, crossed_design, gram_matrices
 from kd_uncertainty.uncertainty.decomposition import FloatArray, as_probabilities
 from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_components, sample_decompositions
+from kd_uncertainty.uncertainty.predictions import ARM_KEYS, read_arms
 from kd_uncertainty.uncertainty.resampling import Multipliers, interval
 
-ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
 CURVE_KEYS = ("teacher", "target", "weighting", "mixing", "temperature")
 """Arms that agree on these differ in their number of responses only."""
 MAX_BLOCKS = 256
 """Examples are resampled in at most this many blocks of neighbours, which bounds memory for large splits."""
+MAX_GRAM_ELEMENTS = 1 << 24
+"""Of all blocks' Gram matrices together, 128 MiB; many students are resampled in fewer blocks of examples."""
 
 
 class ArmPredictions(NamedTuple):
@@ -93,6 +95,11 @@ def variance_components(
     return VarianceComponents(pd.DataFrame(rows, columns=columns), replicates, num_response_seeds)
 
 
+def num_gram_blocks(num_students: int) -> int:
+    """Blocks of examples whose Gram matrices fit in memory, between 16 and ``MAX_BLOCKS``."""
+    return max(16, min(MAX_BLOCKS, MAX_GRAM_ELEMENTS // num_students**2))
+
+
 def _sample_arm(arm: ArmPredictions, multipliers: Multipliers) -> tuple[tuple[str, ...], dict[str, Sampled]]:
     """All statistics of one arm, for each split."""
     design = crossed_design(arm.seeds)
@@ -101,7 +108,7 @@ def _sample_arm(arm: ArmPredictions, multipliers: Multipliers) -> tuple[tuple[st
         values = as_probabilities(array)
         if len(values) != len(design.rows):
             raise UserError(f"{len(values)} students in the {split} probabilities but {len(design.rows)} rows of seeds")
-        gram, shares = gram_matrices(values, design, MAX_BLOCKS)
+        gram, shares = gram_matrices(values, design, num_gram_blocks(len(values)))
         parts = (
             sample_decompositions(values, design, multipliers, split, MAX_BLOCKS),
             sample_components(gram, shares, design, multipliers, split),
@@ -198,54 +205,18 @@ def from_predictions(
     """Read arms from a table of predictions and the plan, one at a time, for ``variance_components``.
 
     Args:
-        predictions: student, example_id, split, logits (one list a row).
+        predictions: student, example_id, split, logits (one list a row), in any order.
         plan: student, arm, ``ARM_KEYS`` and the three seed columns.
         splits: which to read; all that occur if left out.
 
     Yields:
-        One arm in the order of the plan.
+        One arm in the order of the plan, examples in ascending order of their id.
 
     Raises:
-        UserError: a column is missing, or a student lacks a prediction that another one has.
+        UserError: a column is missing, or not every student has every example once.
     """
-    for name, frame, needed in (
-        ("predictions", predictions, ("student", "example_id", "split", "logits")),
-        ("plan", plan, ("student", "arm", *ARM_KEYS, *SEED_COLUMNS)),
-    ):
-        if missing := [column for column in needed if column not in frame]:
-            raise UserError(f"the {name} table lacks the column {missing[0]!r}; it has {', '.join(map(str, frame))}")
-    chosen = list(predictions["split"].unique()) if splits is None else list(splits)
-    rows_of = predictions.groupby("student", sort=False).indices
-    for arm, students in plan.groupby("arm", sort=False):
-        unseen = [student for student in students["student"] if student not in rows_of]
-        if unseen:
-            raise UserError(
-                f"student {unseen[0]} of the plan has no predictions; predict with every student of the plan"
-            )
-        rows = predictions.iloc[np.concatenate([rows_of[student] for student in students["student"]])]
+    for arm in read_arms(predictions, plan, splits):
         probabilities = {
-            split: _stack_students(rows[rows["split"] == split], students["student"].to_numpy(), split)
-            for split in chosen
+            split: np.asarray(softmax(logits.astype(np.float64), axis=-1)) for split, (_, logits) in arm.splits.items()
         }
-        keys = {"arm": arm} | {name: students[name].iloc[0] for name in ARM_KEYS}
-        yield ArmPredictions(keys, students[list(SEED_COLUMNS)].to_numpy(), probabilities)
-
-
-def _stack_students(rows: pd.DataFrame, students: NDArray[Any], split: str) -> FloatArray:
-    """Probabilities (students, examples, classes) with examples in ascending order of their id."""
-    position = pd.Index(students).get_indexer(pd.Index(rows["student"]))
-    order = np.lexsort((rows["example_id"].to_numpy(), position))
-    if len(rows) == 0 or len(rows) % len(students):
-        raise UserError(f"students differ in the number of their {split} predictions; give every example to every one")
-    examples = rows["example_id"].to_numpy()[order].reshape(len(students), -1)
-    counts = position[order].reshape(len(students), -1)
-    if (examples != examples[0]).any() or (counts != np.arange(len(students))[:, None]).any():
-        raise UserError(f"students were asked different {split} examples; give every example to every student once")
-    logits = rows["logits"].to_numpy()[order]
-    try:
-        values = np.stack(list(logits)).astype(np.float64)
-    except ValueError as error:
-        raise UserError(
-            f"the {split} logits have different lengths; give one value for each class in every row"
-        ) from error
-    return np.asarray(softmax(values, axis=-1)).reshape(*examples.shape, -1)
+        yield ArmPredictions(arm.keys, arm.plan[list(SEED_COLUMNS)].to_numpy(), probabilities)

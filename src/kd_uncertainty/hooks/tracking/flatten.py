@@ -28,13 +28,13 @@ def arm_name(arm: Mapping[str, Any], *, num_responses: bool = True) -> str:
     """Name an arm by what sets it apart: target, teacher and, where they are not the default, the other keys.
 
     >>> arm_name({"target": "label", "teacher": "ensemble", "num_responses": 4, "weighting": "average", "mixing": 0.5})
-    'label.ensemble.k4.mixing0.5'
+    'label.ensemble.k04.mixing0.5'
     """
     parts = [str(arm["target"])]
     if arm["target"] != "one_hot":
         parts.append(str(arm["teacher"]))
         if num_responses and arm["target"] != "exact":
-            parts.append(f"k{arm['num_responses']}")
+            parts.append(f"k{arm['num_responses']:02d}")  # padded: charts are sorted as text
     if arm.get("weighting", "average") not in ("average", ""):
         parts.append(str(arm["weighting"]))
     parts += [f"{key}{arm[key]:g}" for key in ("mixing", "temperature") if arm.get(key, 1.0) != 1.0]

@@ -39,6 +39,8 @@ class TrackingHooks:
 
     Args:
         fingerprints: returns the fingerprint of each stage, keyed ``<study>.<stage>``; asked once, as a run starts.
+            Without it, or for a stage that it leaves out, ``metadata: {fingerprint: …}`` of the stage's outputs in the
+            catalog is taken.
     """
 
     def __init__(self, fingerprints: Callable[[], Mapping[str, str]] | None = None) -> None:
@@ -201,7 +203,7 @@ def run_tags(run_params: Mapping[str, Any], project_path: Path) -> dict[str, str
         "env": run_params.get("env") or "local",
         "command": command,
         "kedro_version": run_params.get("kedro_version") or kedro_version,
-        "runner": run_params.get("runner") or "",
+        "runner": str(run_params.get("runner") or "").split(" object at ")[0].rsplit(".", 1)[-1],
         "only_missing_outputs": "true" if run_params.get("only_missing_outputs") else "",
         "mlflow.source.name": command,
         "mlflow.source.type": "LOCAL",

@@ -47,8 +47,8 @@ def log_student(client: Any, run_id: str, experiment_id: str, name: str, best: M
     The model is saved as a traced graph (``pt2``): it loads without this project's code. A network that cannot be
     traced is pickled.
     """
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric  # noqa: PLC0415  (seconds to import)
-    from mlflow.models import Model  # noqa: PLC0415
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+    from mlflow.models import Model
 
     tags = {"student": str(best["student"]), "network": str(best["class_path"])}
     logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="student")
@@ -79,9 +79,9 @@ def log_student(client: Any, run_id: str, experiment_id: str, name: str, best: M
 
 def _save(network: torch.nn.Module, path: Path, model: Any, example: np.ndarray, form: str) -> None:
     with importing_mlflow():
-        import mlflow.pyfunc  # noqa: PLC0415  (``save_model`` would import it, with its warnings)
-        import mlflow.pytorch  # noqa: PLC0415
-        from mlflow.models import infer_signature  # noqa: PLC0415
+        import mlflow.pyfunc
+        import mlflow.pytorch
+        from mlflow.models import infer_signature
 
     example = np.asarray(example, dtype=np.float32)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def _save(network: torch.nn.Module, path: Path, model: Any, example: np.ndarray,
 
 def register_student(client: Any, name: str, logged: Any, tags: Mapping[str, str]) -> str:
     """Register the logged model as a new version of the named model, which is created if needed; return the version."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException
 
     try:
         client.create_registered_model(name, description="Student of lowest validation NLL, one version for each run.")

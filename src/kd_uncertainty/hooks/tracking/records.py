@@ -18,6 +18,8 @@ from kd_uncertainty.hooks.tracking.flatten import arm_name, metric_name, numeric
 ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
 SPLIT = "test"
 """The split whose arm metrics become MLflow metrics; the others are in the tables."""
+COMPONENTS = ("total", "intra", "inter", "response", "initialisation", "order")
+"""The variance components that become MLflow metrics: more would bury the charts."""
 
 Load = Callable[[str], Any]
 """Load a table of the study by its short name; None if the catalog has no such table or it does not exist yet."""
@@ -51,14 +53,6 @@ def record_outputs(outputs: list[str], load: Load) -> Record:
         if name in RECORDERS and (table := load(name)) is not None:
             record += RECORDERS[name](name, table, load)
     record.metrics = [point for point in record.metrics if math.isfinite(point.value)]
-    return record
-
-
-def headline(outputs: list[str], load: Load) -> Record:
-    """What the parent run shows: the numbers of the summary, the summary and the report."""
-    record = record_outputs([name for name in outputs if name in ("summary", "report")], load)
-    if "summary" in outputs and (summary := load("summary")) is not None:
-        record.metrics = [Point(key, value) for key, value in numeric_leaves(summary).items()]
     return record
 
 
@@ -127,17 +121,21 @@ def _arm_metrics(name: str, table: pd.DataFrame, load: Load) -> Record:
 
 
 def _variance_components(name: str, table: pd.DataFrame, load: Load) -> Record:
-    return Record(_by_responses(table, "component", "variance_{}")) + _csv(name, table, load)
+    shown = table[table["component"].isin(COMPONENTS)]
+    return Record(_by_responses(shown, "component", "variance_{}")) + _csv(name, table, load)
 
 
 def _by_responses(table: pd.DataFrame, what: str, group: str) -> list[Point]:
-    """One curve over the number of responses for each arm and quantity, of the test split."""
-    return _points(
-        table[table["split"] == SPLIT],
-        lambda row: metric_name(group.format(row[what]), arm_name(row, num_responses=False)),
-        "estimate",
-        "num_responses",
-    )
+    """A curve over the number of responses for each arm and quantity, on the test split; a bar if it has one value."""
+    rows: list[dict[str, Any]] = table[table["split"] == SPLIT].to_dict("records")  # type: ignore[assignment]
+    return [
+        Point(
+            metric_name(group.format(row[what]), arm_name(row, num_responses=False)),
+            float(row["estimate"]),
+            int(row["num_responses"]) if row["target"] in ("label", "posterior") else 0,
+        )
+        for row in rows
+    ]
 
 
 def _response_budget(name: str, table: pd.DataFrame, load: Load) -> Record:
@@ -152,6 +150,7 @@ RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
     "task": _task,
     "teacher_curves": _teacher_curves,
     "plan": _plan,
+    "engine": _json,
     "student_curves": _student_curves,
     "teacher_metrics": _teacher_metrics,
     "reliability": _csv,

@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 
 from kd_uncertainty.hooks.tracking.flatten import flatten_parameters, one_line
+from kd_uncertainty.hooks.tracking.headline import headline
 from kd_uncertainty.hooks.tracking.lineage import artefact_dataset, place_of, source_dataset
 from kd_uncertainty.hooks.tracking.options import TrackingOptions
 from kd_uncertainty.hooks.tracking.progress import Catalog, Stage
-from kd_uncertainty.hooks.tracking.records import Point, Record, headline, record_outputs
+from kd_uncertainty.hooks.tracking.records import Point, Record, record_outputs
 from kd_uncertainty.hooks.tracking.system import SystemSampler
-from kd_uncertainty.hooks.tracking.writer import RunWriter
+from kd_uncertainty.hooks.tracking.writer import RunWriter, this_process
 
 
 class RunTree:
@@ -36,24 +37,25 @@ class RunTree:
         """Create the parent run and begin to sample the machine."""
         self._stages, self._fingerprints = dict(stages), fingerprints
         self._writer.close_abandoned()
-        self._parent = self._writer.create(name, tags, time.time())
+        self._parent = self._writer.create(name, {**tags, "process": this_process()}, time.time())
         if self._sampler is not None:
             self._sampler.start()
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, stage: Stage, note: str = "") -> None:
         """Create the stage's run with its parameters, unless there is one already."""
         if stage.key in self._run_ids:
             return
         tags = {"study": stage.study, "stage": stage.name, "mlflow.parentRunId": self._parent}
-        if fingerprint := self._fingerprints.get(stage.key):
+        if fingerprint := self._fingerprint(stage):
             tags["fingerprint"] = fingerprint
         started = min([*stage.running.values(), *(start for start, _ in stage.intervals)], default=time.time())
-        run_id = self._run_ids[stage.key] = self._writer.create(stage.key, tags, started)
+        name = stage.key if self._several_studies else stage.name
+        run_id = self._run_ids[stage.key] = self._writer.create(name + note, tags, started)
         self._writer.parameters(run_id, self._parameters(stage))
 
     def finish(self, stage: Stage, *, reused: bool = False) -> None:
         """Log what the stage wrote, and end its run. ``reused``: none of its nodes had to run."""
-        self.begin(stage)
+        self.begin(stage, " (reused)" if reused else "")
         run_id = self._run_ids[stage.key]
         load = self._loader(stage.study)
         outputs = [name.split(".", 1)[1] for name in stage.outputs if name.startswith(f"{stage.study}.")]
@@ -131,44 +133,58 @@ class RunTree:
         dataset = self._catalog.get(name) if name in self._catalog else None
         return dataset.load() if dataset is not None and dataset.exists() else None
 
+    def _fingerprint(self, stage: Stage) -> str | None:
+        """As given, or else as the catalog entries of the stage's outputs say in their metadata."""
+        return self._fingerprints.get(stage.key) or next(filter(None, map(self._written_with, stage.outputs)), None)
+
+    def _written_with(self, name: str) -> str | None:
+        dataset = self._catalog.get(name) if name in self._catalog else None
+        return (getattr(dataset, "metadata", None) or {}).get("fingerprint")
+
     def _parameters(self, stage: Stage) -> dict[str, str]:
-        """The stage's sections, flattened: its own without a prefix, any other under its name."""
+        """The stage's own section, flattened, and those that belong to no stage under their names."""
         flat: dict[str, str] = {}
         for name in stage.parameters:
-            section = name.removeprefix("params:").removeprefix(f"{stage.study}.")
-            prefix = "" if section == stage.name else section.removeprefix(f"{stage.name}.")
-            flat |= flatten_parameters(self._load(name), prefix)
+            section = name.removeprefix("params:")
+            path = section.removeprefix(f"{stage.key}.").split(".") if section != stage.key else []
+            if not section.startswith(f"{stage.study}.") or section == stage.key or section.startswith(f"{stage.key}."):
+                flat |= flatten_parameters(self._load(name), ".".join(path))
         return flat
+
+    @property
+    def _several_studies(self) -> bool:
+        return len({stage.study for stage in self._stages.values()}) > 1
 
     def _headline(self, stage: Stage, outputs: list[str]) -> Record:
         record = headline(outputs, self._loader(stage.study))
-        if len({s.study for s in self._stages.values()}) == 1:
+        if not self._several_studies:
             return record
         points = [point._replace(key=f"{stage.study}/{point.key}") for point in record.metrics]
         return Record(points, {f"{stage.study}/{path}": text for path, text in record.files.items()})
 
     def _log_lineage(self, stage: Stage, run_id: str) -> None:
         """Log what the stage read; the study's source also on the parent, where the run list shows it."""
-        producers = {name: s.key for s in self._stages.values() for name in s.outputs}
+        producers = {name: s for s in self._stages.values() for name in s.outputs}
         for name in stage.inputs:
             place = place_of(self._catalog.get(name))
             if name == f"{stage.study}.source" and isinstance(table := self._load(name), pd.DataFrame):
                 entity = source_dataset(name, table, place)
                 self._writer.read(self._parent, entity, "source")
             else:
-                entity = artefact_dataset(name, place, self._fingerprints.get(producers.get(name, "")))
+                fingerprint = self._fingerprint(producers[name]) if name in producers else self._written_with(name)
+                entity = artefact_dataset(name, place, fingerprint)
             self._writer.read(run_id, entity, "source" if name.endswith(".source") else "artefact")
 
     def _log_model(self, stage: Stage, run_id: str, reused: bool) -> dict[str, str]:
         """Log and register the best student; a reused one that is registered already is only pointed at."""
-        from kd_uncertainty.hooks.tracking import model  # noqa: PLC0415  (imports torch)
+        from kd_uncertainty.hooks.tracking import model
 
         best = self._load(f"{stage.study}.best_student")
         if best is None:
             return {}
         name = self._options.model_name or f"{stage.study}-student"
         tags = {"student": str(best["student"]), "parameters": model.parameters_digest(best["parameters"])}
-        if fingerprint := self._fingerprints.get(stage.key):
+        if fingerprint := self._fingerprint(stage):
             tags["fingerprint"] = fingerprint
         register = self._options.register_model
         version = model.find_registered(self._writer.client, name, tags) if register and reused else None
@@ -185,6 +201,6 @@ def device_name(parameters: Mapping[str, str]) -> str:
     asked = next((value for key, value in parameters.items() if key.split(".")[-1] == "device"), "cpu")
     if asked == "cpu":
         return "cpu"
-    import torch  # noqa: PLC0415  (a stage with a device has it loaded already)
+    import torch
 
     return f"cuda: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"

@@ -64,12 +64,13 @@ def open_store(store: Store, options: TrackingOptions) -> tuple[Any, str]:
     # MLflow reports its use to its makers unless told otherwise before the import; a run of ours never phones home.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     with quiet(), bounded_requests(retries=0, timeout=options.timeout_seconds), importing_mlflow():
-        from mlflow.tracking import MlflowClient  # noqa: PLC0415  (seconds to import: only where a run is tracked)
+        from mlflow.tracking import MlflowClient
 
         client = MlflowClient(store.uri)
         experiment = client.get_experiment_by_name(options.experiment)
         if experiment is None:
-            return client, client.create_experiment(options.experiment, artifact_location=store.artifacts)
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # opens the UI on training runs
+            return client, client.create_experiment(options.experiment, store.artifacts, tags=kind)
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         return client, experiment.experiment_id

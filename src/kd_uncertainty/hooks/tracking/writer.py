@@ -18,19 +18,16 @@ _METRICS_PER_REQUEST, _PARAMETERS_PER_REQUEST, _TAG_LENGTH = 1000, 100, 5000
 
 
 class RunWriter:
-    """Creates, fills and ends runs of one experiment; every run says which process of which machine wrote it."""
+    """Creates, fills and ends runs of one experiment."""
 
     def __init__(self, client: Any, experiment_id: str) -> None:
         self.client = client
         self.experiment_id = experiment_id
-        self._process_tags = process_tags()
 
     def create(self, name: str, tags: Mapping[str, str], started: float) -> str:
         """Create a run that started at the given time (seconds) and return its id."""
         tags = {key: value[:_TAG_LENGTH] for key, value in tags.items()}
-        run = self.client.create_run(
-            self.experiment_id, int(started * 1000), {**self._process_tags, **tags}, run_name=name
-        )
+        run = self.client.create_run(self.experiment_id, int(started * 1000), tags, run_name=name)
         return str(run.info.run_id)
 
     def end(self, run_id: str, status: str, stopped: float | None = None) -> None:
@@ -38,11 +35,16 @@ class RunWriter:
         self.client.set_terminated(run_id, status, int((stopped or time.time()) * 1000))
 
     def close_abandoned(self) -> None:
-        """End the runs that a killed process of this machine left running."""
-        query = f"attributes.status = 'RUNNING' AND tags.host = '{self._process_tags['host']}'"
-        for run in self.client.search_runs([self.experiment_id], query, max_results=200):
-            if not is_alive(run.data.tags.get("process", "")):
-                self.client.set_terminated(run.info.run_id, "KILLED")
+        """End the parent runs, and their stages, that a killed process of this machine left running."""
+        for parent in self._running(f"tags.process LIKE '{socket.gethostname()}:%'"):
+            if not is_alive(parent.data.tags["process"]):
+                for run in [*self._running(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"), parent]:
+                    self.tag(run.info.run_id, {"stopped": "its process ended without a word"})
+                    self.end(run.info.run_id, "KILLED")
+
+    def _running(self, query: str) -> Any:
+        query = f"attributes.status = 'RUNNING' AND {query}"
+        return self.client.search_runs([self.experiment_id], query, max_results=200)
 
     def record(self, run_id: str, record: Record) -> None:
         """Log metrics and files."""
@@ -57,7 +59,7 @@ class RunWriter:
 
     def points(self, run_id: str, points: Iterable[Point]) -> None:
         """Log metrics, a thousand a request."""
-        from mlflow.entities import Metric  # noqa: PLC0415  (MLflow is imported only where a run is tracked)
+        from mlflow.entities import Metric
 
         now = time.time()
         metrics = [Metric(p.key, p.value, int((p.time or now) * 1000), p.step) for p in points]
@@ -66,7 +68,7 @@ class RunWriter:
 
     def parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Log parameters, a hundred a request."""
-        from mlflow.entities import Param  # noqa: PLC0415
+        from mlflow.entities import Param
 
         entities = [Param(key, value) for key, value in parameters.items()]
         for start in range(0, len(entities), _PARAMETERS_PER_REQUEST):
@@ -74,27 +76,27 @@ class RunWriter:
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; a long value is cut."""
-        from mlflow.entities import RunTag  # noqa: PLC0415
+        from mlflow.entities import RunTag
 
         if tags:
             self.client.log_batch(run_id, tags=[RunTag(key, value[:_TAG_LENGTH]) for key, value in tags.items()])
 
     def read(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
         """Log that the run read a data set."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
         entity = DatasetInput(Dataset(**dataset), [InputTag("mlflow.data.context", context)])
         self.client.log_inputs(run_id, [entity])
 
 
-def process_tags() -> dict[str, str]:
-    """Which process of which machine writes: enough to tell later that it is gone."""
-    return {"host": socket.gethostname(), "process": f"{os.getpid()}@{psutil.Process().create_time():.2f}"}
+def this_process() -> str:
+    """Which process of which machine this is, ``host:id@start``: enough to tell later that it is gone."""
+    return f"{socket.gethostname()}:{os.getpid()}@{psutil.Process().create_time():.2f}"
 
 
 def is_alive(process: str) -> bool:
-    """Whether the process of a ``process`` tag still runs; its start time tells it from a later one of the same id."""
-    identity, _, started = process.partition("@")
+    """Whether a process of this machine still runs; its start time tells it from a later one of the same id."""
+    identity, _, started = process.rpartition(":")[2].partition("@")
     try:
         return f"{psutil.Process(int(identity)).create_time():.2f}" == started
     except (ValueError, psutil.NoSuchProcess):

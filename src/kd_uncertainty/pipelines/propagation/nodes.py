@@ -58,9 +58,7 @@ def collect_reliability(teacher_reliability: pd.DataFrame, student_reliability: 
     return pd.concat([teacher_reliability, student_reliability], ignore_index=True)
 
 
-def summarise_arms(
-    student_metrics: pd.DataFrame, plan: pd.DataFrame, propagation: PropagationOptions
-) -> pd.DataFrame:
+def summarise_arms(student_metrics: pd.DataFrame, plan: pd.DataFrame, propagation: PropagationOptions) -> pd.DataFrame:
     """Mean of each metric over an arm's students, with its interval."""
     return metrics.arm_metrics(student_metrics, plan, confidence=propagation.confidence)
 

@@ -21,12 +21,22 @@ from kd_uncertainty.report.figures import FIGURES, make_figures
 from kd_uncertainty.report.page import render_report
 from kd_uncertainty.report.summary import make_summary
 
+TABLES = (
+    "teacher_metrics",
+    "reliability",
+    "student_metrics",
+    "arm_metrics",
+    "variance_components",
+    "response_budget",
+    "plan",
+    "student_curves",
+)
+"""What the report is made from, in the order in which the nodes take them."""
+
 _PACKAGES = ("kd-uncertainty", "torch", "numpy", "pandas", "scikit-learn", "scipy", "kedro")
 
 
 def _named(tables: tuple[pd.DataFrame, ...]) -> dict[str, pd.DataFrame]:
-    from kd_uncertainty.pipelines.reporting.pipeline import TABLES
-
     return dict(zip(TABLES, tables, strict=True))
 
 

@@ -5,16 +5,6 @@ from kedro.pipeline import Pipeline, node
 from kd_uncertainty.pipelines.reporting import nodes
 from kd_uncertainty.report.figures import FIGURES
 
-TABLES = (
-    "teacher_metrics",
-    "reliability",
-    "student_metrics",
-    "arm_metrics",
-    "variance_components",
-    "response_budget",
-    "plan",
-    "student_curves",
-)
 _SECTIONS = ("ingestion", "teachers", "responses", "students", "propagation", "reporting")
 
 
@@ -25,14 +15,14 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.summarise,
-                ["task", "params:propagation", "params:reporting", *TABLES],
+                ["task", "params:propagation", "params:reporting", *nodes.TABLES],
                 "summary",
                 name="summarise",
             ),
-            node(nodes.draw_figures, ["params:reporting", *TABLES], figures, name="draw_figures"),
+            node(nodes.draw_figures, ["params:reporting", *nodes.TABLES], figures, name="draw_figures"),
             node(
                 nodes.write_report,
-                ["summary", "engine", *(f"params:{section}" for section in _SECTIONS), *figures, *TABLES],
+                ["summary", "engine", *(f"params:{section}" for section in _SECTIONS), *figures, *nodes.TABLES],
                 "report",
                 name="write_report",
             ),

@@ -1,8 +1,8 @@
-"""The vectorised backend: ``torch.func`` over stacked parameters, so that a step is one batched program for all.
+"""The vectorised backend: all students as one batched program over stacked parameters.
 
-Equal to the loop bit for bit (float32, one intra-op thread, CPU) for networks of Linear layers and elementwise
-functions; the tests hold it to that. What that rests on: batched matrix products that do to each student's matrices
-what a single product does; reductions that never cross the students axis; and torch's elementwise ``foreach`` optimisers.
+Networks in general go through ``torch.func.vmap`` of ``torch.func.grad``. Stacks of Linear layers take a shorter way
+to the same result, which is equal to the loop bit for bit (float32, CPU, one intra-op thread; see ``stacked``).
+Everything else in a step is elementwise, or a reduction that never crosses the students axis.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from kd_uncertainty.population.backends.stacked import stacked_forward
 from kd_uncertainty.population.contract import AfterEpoch, Build, Cohort, State
 from kd_uncertainty.population.losses import distillation_loss
 from kd_uncertainty.population.optimisers import make_optimiser
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.seeds import batch_order
 
-_Step = Callable[[State, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[State, Tensor]]
+Step = Callable[[State, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[State, Tensor]]
 
 
 def train_cohort(
@@ -34,7 +35,7 @@ def train_cohort(
     """Train every student of the cohort at once and return their stacked state; arguments as in the loop backend."""
     state = {name: values.clone() for name, values in initial.items()}
     optimiser = make_optimiser(state.values(), options)
-    gradients_and_losses = _make_step(build().to(inputs.device).train())
+    gradients_and_losses = make_step(build().to(inputs.device).train())
     # One flat table, so that a single gather serves all students.
     students, classes = len(cohort), cohort.targets.shape[-1]
     targets = cohort.targets.reshape(-1, classes)
@@ -59,13 +60,31 @@ def train_cohort(
     return state
 
 
-def _make_step(network: nn.Module) -> _Step:
+def make_step(network: nn.Module) -> Step:
+    """Return the function from stacked state and stacked batches to (gradients by name, losses (students,))."""
+    forward = stacked_forward(network)
+    if forward is None:
+        return _make_vmap_step(network)
+
+    def step(
+        state: State, inputs: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor, temperature: Tensor
+    ) -> tuple[State, Tensor]:
+        leaves = {name: values.detach().requires_grad_() for name, values in state.items()}
+        losses = distillation_loss(forward(leaves, inputs), labels, targets, mixing, temperature)
+        # Each loss depends on its own student's parameters only, so the gradient of all is the gradient of each.
+        gradients = torch.autograd.grad(losses, list(leaves.values()), torch.ones_like(losses))
+        return dict(zip(leaves, gradients, strict=True)), losses.detach()
+
+    return step
+
+
+def _make_vmap_step(network: nn.Module) -> Step:
     def loss(
         state: State, inputs: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor, temperature: Tensor
     ) -> Tensor:
         return distillation_loss(functional_call(network, state, (inputs,)), labels, targets, mixing, temperature)
 
-    step: _Step = vmap(grad_and_value(loss))
+    step: Step = vmap(grad_and_value(loss))
     return step
 
 

@@ -19,6 +19,7 @@ from kd_uncertainty.report.figures.style import (
     bars_of,
     colour,
     finish,
+    names_axis,
     nothing_to_show,
     panels,
     place,
@@ -54,36 +55,22 @@ def response_curve(
     figure = panels(teachers, columns=columns, heights=270 if narrow else 310, gap=76, side=0.03)
     ticks = sorted({arm.num_responses for arm in arms})
     targets = target_order(arm.target for arm in arms)
-    y_range, missing = _heights(arms, budgets, split, len(targets))
+    groups = {teacher: _groups([arm for arm in arms if arm.teacher == teacher]) for teacher in teachers}
+    y_range, missing = _heights(arms, budgets, split, max(len(group) for group in groups.values()))
     x_range = _widths(ticks, budgets)
     for panel, teacher in enumerate(teachers):
         at = place(panel, columns)
-        for group in _groups([arm for arm in arms if arm.teacher == teacher]):
+        for level, group in enumerate(groups[teacher]):
             shade = colour(TARGET_COLOURS, group[0].target, targets.index(group[0].target))
             _points(figure, at, group, split, shade)
             for budget in (b for b in budgets if b.matches(group[0])):
                 _fit(figure, at, budget, ticks[0], x_range, shade)
-                _mark(figure, at, budget, x_range, y_range[0], targets.index(budget.target), shade)
-        figure.update_xaxes(
-            type="log",
-            range=[math.log10(bound) for bound in x_range],
-            tickvals=ticks,
-            title="responses per example, k" if panel + columns >= len(teachers) else None,
-            row=at[0],
-            col=at[1],
-        )
-        figure.update_yaxes(
-            type="log",
-            range=list(y_range),
-            tickformat=".0e" if y_range[0] < -6 else "~g",
-            dtick=1,
-            title="variance" if at[1] == 1 else None,
-            showticklabels=at[1] == 1,
-            row=at[0],
-            col=at[1],
-        )
+                _mark(figure, at, budget, x_range, y_range[0], level, shade)
+        _axes(figure, at, ticks, x_range, y_range, names_axis(panel, columns, len(teachers)))
     _legend(figure, targets)
-    notes = [f"{plural(missing, 'estimate')} at or below zero cannot be drawn on a logarithmic axis."] if missing else []
+    notes = (
+        [f"{plural(missing, 'estimate')} at or below zero cannot be drawn on a logarithmic axis."] if missing else []
+    )
     return finish(
         figure,
         TITLE,
@@ -95,16 +82,48 @@ def response_curve(
     )
 
 
+def _axes(
+    figure: go.Figure,
+    at: tuple[int, int],
+    ticks: Sequence[int],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    named: bool,
+) -> None:
+    figure.update_xaxes(
+        type="log",
+        range=[math.log10(bound) for bound in x_range],
+        tickvals=list(ticks),
+        title="responses per example, k" if named else None,
+        row=at[0],
+        col=at[1],
+    )
+    figure.update_yaxes(
+        type="log",
+        range=list(y_range),
+        tickformat="~g",
+        dtick=1,
+        title="variance" if at[1] == 1 else None,
+        showticklabels=at[1] == 1,
+        row=at[0],
+        col=at[1],
+    )
+
+
 def _groups(arms: Sequence[Arm]) -> list[list[Arm]]:
-    """Arms that differ in k alone, each group by k."""
+    """Arms that differ in k alone, each group by k, targets in their usual order."""
     groups: dict[tuple[object, ...], list[Arm]] = {}
     for arm in sorted(arms, key=lambda arm: arm.num_responses):
         groups.setdefault((arm.target, arm.weighting, arm.mixing, arm.temperature), []).append(arm)
-    return list(groups.values())
+    order = target_order(arm.target for arm in arms)
+    return sorted(groups.values(), key=lambda group: order.index(group[0].target))
 
 
 def _points(figure: go.Figure, at: tuple[int, int], group: list[Arm], split: str, shade: str) -> None:
-    looks = (("inter_unbiased", "inter-student", "circle", 1.06), ("response", "response component", "circle-open", 1 / 1.06))
+    looks = (
+        ("inter_unbiased", "inter-student", "circle", 1.06),
+        ("response", "response component", "circle-open", 1 / 1.06),
+    )
     for component, name, symbol, shift in looks:
         shown = [(arm.num_responses, arm.component(component, split)) for arm in group]
         shown = [(k, value) for k, value in shown if value.estimate > 0.0]
@@ -129,7 +148,9 @@ def _fit(
     figure: go.Figure, at: tuple[int, int], budget: Budget, smallest: int, x_range: tuple[float, float], shade: str
 ) -> None:
     inside = np.geomspace(smallest, budget.largest_measured, 60)
-    beyond = np.geomspace(budget.largest_measured, max(x_range[1], budget.largest_measured), 30)
+    # Up to the recommended k and a little beyond; a curve drawn much farther would claim what nobody measured.
+    far = min(max(budget.recommended.estimate, 1.6 * budget.largest_measured), x_range[1])
+    beyond = np.geomspace(budget.largest_measured, max(far, budget.largest_measured), 30)
     a, b = budget.response_variance.estimate, budget.floor.estimate
     lines = [
         ("fit a/k + b", inside, a / inside + b, "solid", 2.0),
@@ -152,7 +173,7 @@ def _fit(
         )
 
 
-def _mark(  # noqa: PLR0913
+def _mark(
     figure: go.Figure,
     at: tuple[int, int],
     budget: Budget,
@@ -172,7 +193,13 @@ def _mark(  # noqa: PLR0913
             y=[10**bottom, height],
             mode="lines+markers",
             line={"color": shade, "width": 1.2},
-            marker={"symbol": ["line-ns", "diamond"], "size": [0, 9], "color": shade},
+            marker={
+                "symbol": ["line-ns", "diamond"],
+                "size": [0, 9],
+                "color": shade,
+                "opacity": 1,
+                "line": {"width": 0},
+            },
             name=f"{budget.target}: recommended k",
             showlegend=False,
             hovertemplate=f"recommended k = {k:.0f}<extra></extra>",
@@ -198,11 +225,11 @@ def _mark(  # noqa: PLR0913
 
 
 def _heights(
-    arms: Sequence[Arm], budgets: Sequence[Budget], split: str, num_targets: int
+    arms: Sequence[Arm], budgets: Sequence[Budget], split: str, num_groups: int
 ) -> tuple[tuple[float, float], int]:
     """The common log10 range of y with room at the foot for the recommended k, and how many points are left out."""
     values = [arm.component(name, split) for arm in arms for name in ("inter_unbiased", "response")]
-    values = [value for value in values if value.estimate == value.estimate]
+    values = [value for value in values if value.known]
     positive = [value for value in values if value.estimate > 0.0] or [Estimate(1.0, 1.0, 1.0)]
     least = min(value.estimate for value in positive)
     lows = [max(value.lower, least / 3.0) for value in positive if value.measured] or [least]
@@ -210,7 +237,7 @@ def _heights(
     floors = [budget.floor.estimate for budget in budgets if budget.floor.estimate > least / 3.0]
     low, high = math.log10(min([*lows, *floors, least])), math.log10(max(highs))
     span = max(high - low, 0.5)
-    return (low - span * (0.04 + 0.065 * num_targets), high + 0.05 * span), len(values) - len(positive)
+    return (low - span * (0.04 + 0.065 * num_groups), high + 0.05 * span), len(values) - len(positive)
 
 
 def _widths(ticks: Sequence[int], budgets: Sequence[Budget]) -> tuple[float, float]:
@@ -234,5 +261,9 @@ def _legend(figure: go.Figure, targets: Sequence[str]) -> None:
         )
     figure.add_scatter(x=[None], y=[None], mode="lines", line={"color": MUTED, "width": 0.9}, name="floor b")
     figure.add_scatter(
-        x=[None], y=[None], mode="markers", marker={"symbol": "diamond", "size": 9, "color": MUTED}, name="enough responses"
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"symbol": "diamond", "size": 9, "color": MUTED},
+        name="enough responses",
     )

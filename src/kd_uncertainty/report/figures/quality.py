@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -16,6 +17,7 @@ from kd_uncertainty.report.figures.style import (
     bars_of,
     colour,
     finish,
+    names_axis,
     nothing_to_show,
     panels,
     place,
@@ -50,58 +52,74 @@ def student_quality(
     ranges = {metric: _range(arms, teacher_metrics, metric, split) for metric in METRICS}
     for index, (teacher, metric) in enumerate(cells):
         at = place(index, columns)
-        own = [arm for arm in arms if arm.teacher == teacher]
+        if not teacher:
+            figure.update_xaxes(visible=False, row=at[0], col=at[1])
+            figure.update_yaxes(visible=False, row=at[0], col=at[1])
+            continue
         reference = _teacher(teacher_metrics, teacher, metric, split)
         _reference(figure, at, reference, slots, "teacher", "dash", first=index == 0)
         if control is not None:
             _reference(figure, at, control.metric(metric, split), slots, "one-hot control", "dot", first=index == 0)
         for rank, target in enumerate(targets):
-            _points(figure, at, [arm for arm in own if arm.target == target], metric, split, slots, (rank, len(targets)))
-        figure.update_xaxes(
-            tickvals=list(slots.values()),
-            ticktext=list(slots),
-            range=[-0.6, len(slots) - 0.4],
-            showgrid=False,
-            zeroline=False,
-            title="responses per example, k" if index + columns >= len(cells) else None,
-            row=at[0],
-            col=at[1],
-        )
-        figure.update_yaxes(
-            range=ranges[metric],
-            tickformat=".0%" if metric == "accuracy" and ranges[metric][1] - ranges[metric][0] > 0.04 else None,
-            nticks=6,
-            title=METRIC_NAMES[metric] if at[1] == 1 else None,
-            showticklabels=at[1] == 1,
-            row=at[0],
-            col=at[1],
-        )
+            own = [arm for arm in arms if arm.teacher == teacher and arm.target == target]
+            _points(figure, at, own, metric, split, slots, (rank, len(targets)))
+        named = at[1] == 1 or len(teachers) == 1
+        _axes(figure, at, metric, slots, ranges[metric], (names_axis(index, columns, len(cells)), named))
     _legend(figure, targets)
     return finish(
         figure,
         TITLE,
-        f"Mean accuracy (higher is better) and negative log-likelihood (lower is better) of the students of each arm on the "
-        f"{split} split, with intervals, against the number of responses; one column for each teacher. Dashed: the teacher "
-        "itself; dotted: students trained on one-hot labels.",
+        "Mean accuracy (higher is better) and negative log-likelihood (lower is better) of the students of each arm on "
+        f"the {split} split, with intervals, against the number of responses; one column for each teacher. Dashed: the "
+        "teacher itself; dotted: students trained on one-hot labels.",
         head=90 if narrow else 70,
     )
 
 
+def _axes(
+    figure: go.Figure,
+    at: tuple[int, int],
+    metric: str,
+    slots: dict[str, int],
+    span: list[float],
+    named: tuple[bool, bool],
+) -> None:
+    figure.update_xaxes(
+        tickvals=list(slots.values()),
+        ticktext=list(slots),
+        range=[-0.6, len(slots) - 0.4],
+        showgrid=False,
+        zeroline=False,
+        title="responses per example, k" if named[0] else None,
+        row=at[0],
+        col=at[1],
+    )
+    figure.update_yaxes(
+        range=span,
+        tickformat=".0%" if metric == "accuracy" and span[1] - span[0] > 0.04 else None,
+        nticks=6,
+        title=METRIC_NAMES[metric] if named[1] else None,
+        showticklabels=named[1],
+        row=at[0],
+        col=at[1],
+    )
+
+
 def _layout(teachers: Sequence[str], narrow: bool) -> tuple[go.Figure, list[tuple[str, str]], int]:
-    """Teachers across and metrics down; wraps into pairs of rows where there are more than three teachers."""
-    columns = 1 if narrow else min(3, len(teachers))
+    """Teachers across, metrics down, in pairs of rows beyond three teachers; a single one has both abreast."""
+    columns = 1 if narrow else 2 if len(teachers) == 1 else min(3, len(teachers))
     cells: list[tuple[str, str]] = []
-    if narrow:
+    if narrow or len(teachers) == 1:
         cells = [(teacher, metric) for teacher in teachers for metric in METRICS]
     else:
         for start in range(0, len(teachers), columns):
             block = teachers[start : start + columns]
             block = [*block, *[""] * (columns - len(block))]
             cells += [(teacher, metric) for metric in METRICS for teacher in block]
-    titles = [
-        "" if not teacher else f"{teacher}: {METRIC_NAMES[metric]}" for teacher, metric in cells
-    ]
-    figure = panels(titles, columns=columns, heights=180 if narrow else 190, gap=60, side=0.03)
+    titles = ["" if not teacher else f"{teacher}: {METRIC_NAMES[metric]}" for teacher, metric in cells]
+    figure = panels(
+        titles, columns=columns, heights=180 if narrow else 190, gap=60, side=0.1 if len(teachers) == 1 else 0.03
+    )
     return figure, cells, columns
 
 
@@ -112,7 +130,7 @@ def _slots(arms: Sequence[Arm]) -> dict[str, int]:
     return {name: index for index, name in enumerate(names)}
 
 
-def _points(  # noqa: PLR0913
+def _points(
     figure: go.Figure,
     at: tuple[int, int],
     arms: Sequence[Arm],
@@ -145,10 +163,10 @@ def _points(  # noqa: PLR0913
     )
 
 
-def _reference(  # noqa: PLR0913
+def _reference(
     figure: go.Figure, at: tuple[int, int], value: Estimate, slots: dict[str, int], name: str, dash: str, *, first: bool
 ) -> None:
-    if value.estimate != value.estimate:
+    if not value.known:
         return
     ink = INK if name == "teacher" else MUTED
     figure.add_scatter(
@@ -170,14 +188,14 @@ def _teacher(metrics: pd.DataFrame, teacher: str, metric: str, split: str) -> Es
     if metrics.empty or not teacher:
         return Estimate(float("nan"), float("nan"), float("nan"))
     own = metrics[(metrics["teacher"] == teacher) & (metrics["metric"] == metric) & (metrics["split"] == split)]
-    return estimate_of(own.iloc[0].to_dict() if len(own) else {})
+    return estimate_of(own.to_dict("records")[0] if len(own) else {})
 
 
 def _range(arms: Sequence[Arm], metrics: pd.DataFrame, metric: str, split: str) -> list[float]:
     """One scale a metric for all teachers."""
     values = [arm.metric(metric, split) for arm in arms]
     values += [_teacher(metrics, name, metric, split) for name in {arm.teacher for arm in arms}]
-    numbers = [bound for value in values for bound in value if bound == bound]
+    numbers = [bound for value in values for bound in value if not math.isnan(bound)]
     low, high = min(numbers), max(numbers)
     air = 0.05 * (high - low) or 0.01
     return [low - air, high + air]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from kd_uncertainty.report.figures.style import (
     place,
     translucent,
 )
-from kd_uncertainty.report.wording import TARGETS, plural, teacher_order
+from kd_uncertainty.report.wording import teacher_order
 
 TITLE = "Reliability: confidence against accuracy"
 Panel = tuple[str, str, pd.DataFrame]
@@ -36,7 +36,7 @@ def expected_calibration_error(bins: pd.DataFrame) -> float:
 
 
 def reliability_diagram(
-    reliability: pd.DataFrame, split: str = "test", arms: Sequence[dict[str, object]] = (), *, narrow: bool = False
+    reliability: pd.DataFrame, split: str = "test", arms: Sequence[Mapping[str, object]] = (), *, narrow: bool = False
 ) -> go.Figure:
     """Accuracy against mean confidence by bin, with the share of examples in each bin; ECE in every panel's title.
 
@@ -63,28 +63,28 @@ def reliability_diagram(
             continue
         shade = colour(TEACHER_COLOURS, panel[0], teachers.index(panel[0]))
         _panel(figure, (row, column), panel[2], shade, first=index == 0)
-        title = "confidence" if last[index % columns] == index else None
+        title = "confidence" if last[index % columns] == index and (narrow or column == (columns + 1) // 2) else None
         figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], title=title, row=row, col=column)
         figure.update_yaxes(range=[0, 1.02], tickvals=[0, 0.5, 1], showticklabels=column == 1, row=row, col=column)
         figure.update_yaxes(title="accuracy" if column == 1 else None, row=row, col=column)
     return finish(
         figure,
         TITLE,
-        f"Accuracy against confidence in bins on the {split} split, for teachers and for the students of one arm of each; "
-        "pale bars are the share of examples in a bin, the diagonal is perfect calibration.",
+        f"Accuracy against confidence in bins on the {split} split, for teachers and for the students of one arm of "
+        "each; pale bars are the share of examples in a bin, the diagonal is perfect calibration.",
         head=88,
     )
 
 
 def _grid(
-    shown: pd.DataFrame, teachers: Sequence[str], arms: Sequence[dict[str, object]], narrow: bool
+    shown: pd.DataFrame, teachers: Sequence[str], arms: Sequence[Mapping[str, object]], narrow: bool
 ) -> tuple[list[Panel | None], int]:
     """Every teacher above its own students (beside them if narrow); None where there is nothing to show."""
     pairs = [_pair(shown, name, arms) for name in teachers]
     if not any(students for _, students in pairs):
         columns = min(2 if narrow else 3, len(pairs))
         return [own for own, _ in pairs], columns
-    if narrow:
+    if narrow or len(pairs) == 1:
         return [panel for pair in pairs for panel in pair], 2
     columns = min(3, len(pairs))
     grid: list[Panel | None] = []
@@ -94,9 +94,7 @@ def _grid(
     return grid, columns
 
 
-def _pair(
-    shown: pd.DataFrame, name: str, arms: Sequence[dict[str, object]]
-) -> tuple[Panel | None, Panel | None]:
+def _pair(shown: pd.DataFrame, name: str, arms: Sequence[Mapping[str, object]]) -> tuple[Panel | None, Panel | None]:
     own = shown[(shown["role"] == "teacher") & (shown["teacher"] == name)]
     students = _students(shown, name, arms)
     teacher = (name, _title(name, own), own) if len(own) else None
@@ -106,21 +104,23 @@ def _pair(
     return teacher, (name, _title(f"students: {arm}", students), students)
 
 
-def _students(shown: pd.DataFrame, teacher: str, arms: Sequence[dict[str, object]]) -> pd.DataFrame:
+def _students(shown: pd.DataFrame, teacher: str, arms: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     bins = shown[(shown["role"] == "students") & (shown["teacher"] == teacher)]
     if bins.empty:
         return bins
-    wanted = next((arm for arm in arms if arm.get("teacher") == teacher), None)
     keys = ["target", "num_responses", "mixing", "temperature"]
-    if wanted is None:
-        rank = {name: index for index, name in enumerate(("exact", "posterior", "label"))}
-        order = bins[keys].drop_duplicates()
-        order = order.assign(rank=order["target"].map(lambda name: rank.get(name, len(TARGETS))))
-        wanted = order.sort_values(["rank", "num_responses"], ascending=[True, False]).iloc[0].to_dict()
+    wanted = next((arm for arm in arms if arm.get("teacher") == teacher), None) or _softest(bins[keys])
     for key in keys:
         if key in wanted:
-            bins = bins[bins[key] == wanted[key]]
+            bins = bins.loc[bins[key] == wanted[key]]
     return bins
+
+
+def _softest(arms: pd.DataFrame) -> Mapping[str, object]:
+    """The arm of the softest target with the most responses."""
+    rank = {"exact": 0, "posterior": 1, "label": 2}
+    order = arms.drop_duplicates().assign(rank=[rank.get(str(name), 3) for name in arms.drop_duplicates()["target"]])
+    return {str(k): v for k, v in order.sort_values(["rank", "num_responses"], ascending=[True, False]).iloc[0].items()}
 
 
 def _title(name: str, bins: pd.DataFrame) -> str:

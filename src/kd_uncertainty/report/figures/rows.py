@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.arms import Arm, read_arms
-from kd_uncertainty.report.figures.style import panels, place, safe
+from kd_uncertainty.report.figures.style import names_axis, panels, place, safe
 from kd_uncertainty.report.wording import TARGETS, teacher_order
 
 ROW_HEIGHT = 19
@@ -32,7 +32,10 @@ class Rows:
 
     def names(self, panel: int) -> list[str]:
         """The names of a panel's arms, for hovering."""
-        return [safe(f"{arm.teacher}, {arm.label()}" if not arm.is_control else "one-hot control") for arm in self.arms[panel]]
+        return [
+            safe(f"{arm.teacher}, {arm.label()}" if not arm.is_control else "one-hot control")
+            for arm in self.arms[panel]
+        ]
 
 
 def arms_with_components(components: pd.DataFrame, split: str) -> list[Arm]:
@@ -62,8 +65,9 @@ def rows(arms: Sequence[Arm], *, narrow: bool, columns: int = 3, axis_title: str
             row=row,
             col=column,
         )
-        last = index + columns >= len(teachers)
-        figure.update_xaxes(title=axis_title if last else None, nticks=4, row=row, col=column)
+        figure.update_xaxes(
+            title=axis_title if names_axis(index, columns, len(teachers)) else None, nticks=4, row=row, col=column
+        )
     return Rows(figure, columns, tuple(teachers), tuple(tuple(group) for group in by_teacher), heights)
 
 

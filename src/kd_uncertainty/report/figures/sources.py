@@ -63,12 +63,15 @@ def uncertainty_sources(variance_components: pd.DataFrame, split: str = "test", 
     _same_axis(grid, [arm.component("inter_unbiased", split) for arm in arms])
     grid.figure.update_layout(barmode="relative")
     negative = any(arm.component(source, split).estimate < 0.0 for arm in arms for source in SOURCES)
-    notes = ["Bars left of zero are unbiased estimates below zero: components too small to measure."] if negative else []
+    notes = (
+        ["Bars left of zero are unbiased estimates below zero: components too small to measure."] if negative else []
+    )
     return finish(
         grid.figure,
         SOURCES_TITLE,
-        f"Stacked bars, one for each arm, of the four sources of inter-student variance on the {split} split; one panel "
-        "for each teacher on a common scale. The tick is the sum of the four with its interval.",
+        f"Stacked bars, one for each arm, of the four sources of inter-student variance on the {split} split; one "
+        "panel for each teacher on a common scale. The tick is the sum of the four with its interval. Rows without a "
+        "bar were not run.",
         head=88 if narrow else 66,
         notes=notes,
     )
@@ -97,8 +100,8 @@ def within_between(variance_components: pd.DataFrame, split: str = "test", *, na
     return finish(
         grid.figure,
         WITHIN_TITLE,
-        f"Bars of intra-student and inter-student variance on the {split} split, which add up to the total; one panel for "
-        "each teacher on a common scale. The percentage is the inter-student share.",
+        f"Bars of intra-student and inter-student variance on the {split} split, which add up to the total; one panel "
+        "for each teacher on a common scale. The percentage is the inter-student share.",
         head=66,
     )
 
@@ -118,9 +121,7 @@ def _bar(grid: Rows, panel: int, values: list[Estimate], name: str, colour: str,
         textposition="outside" if text else "none",
         textfont={"size": 11},
         cliponaxis=False,
-        customdata=[
-            [arm, value.lower, value.upper] for arm, value in zip(grid.names(panel), values, strict=True)
-        ],
+        customdata=[[arm, value.lower, value.upper] for arm, value in zip(grid.names(panel), values, strict=True)],
         hovertemplate=f"%{{customdata[0]}}<br>{name} %{{x:.4g}} "
         "[%{customdata[1]:.4g}, %{customdata[2]:.4g}]<extra></extra>",
         row=row,
@@ -134,7 +135,7 @@ def _share(arm: Arm, split: str) -> str:
 
 
 def _known(arm: Arm, names: tuple[str, ...], split: str) -> bool:
-    return all(arm.component(name, split).estimate == arm.component(name, split).estimate for name in names)
+    return all(arm.component(name, split).known for name in names)
 
 
 def _same_axis(grid: Rows, wholes: list[Estimate], room: float = 1.04) -> None:

@@ -50,6 +50,7 @@ def template(dark: bool = False) -> go.layout.Template:
         "showline": False,
         "ticks": "",
         "automargin": True,
+        "ticklabelstandoff": 4,
         "fixedrange": True,
         "title": {"standoff": 8, "font": {"size": 12}},
         "tickfont": {"size": 11.5},
@@ -119,6 +120,11 @@ def place(index: int, columns: int) -> tuple[int, int]:
     return index // columns + 1, index % columns + 1
 
 
+def names_axis(index: int, columns: int, count: int) -> bool:
+    """Whether a panel carries the axis title for its row of columns: the middle one at the foot does."""
+    return index + columns >= count and index % columns == (min(columns, count) - 1) // 2
+
+
 def finish(
     figure: go.Figure, title: str, description: str, *, head: float = 62, foot: float = 48, notes: Sequence[str] = ()
 ) -> go.Figure:
@@ -144,19 +150,32 @@ def finish(
             "y": 1.0 + (head - 24) / plot_height,
             "yanchor": "middle",
         },
-        meta={"title": title, "description": description, "notes": list(notes), "plot_height": plot_height},
+        meta={
+            "title": title,
+            "description": description,
+            "notes": list(notes),
+            "plot_height": plot_height,
+            "head": head,
+        },
     )
     return figure
 
 
-def untitled(figure: go.Figure) -> go.Figure:
-    """A copy without the title, for a page that prints it as a caption."""
-    bare = go.Figure(figure)
-    if bare.layout.title.text:
-        bare.update_layout(
-            title=None, height=bare.layout.height - TITLE_HEIGHT, margin={"t": bare.layout.margin.t - TITLE_HEIGHT}
-        )
-    return bare
+def bare(figure: go.Figure) -> go.Figure:
+    """A copy without title and legend, for a page that sets both beside it as text."""
+    copy = go.Figure(figure)
+    meta = copy.layout.meta
+    if not meta or "head" not in meta:
+        return copy
+    # What remains above the panels are their own titles, of one line or two.
+    head = 42 if any("<br>" in str(note.text) for note in copy.layout.annotations) else 26
+    copy.update_layout(
+        title=None,
+        showlegend=False,
+        height=copy.layout.height - TITLE_HEIGHT - meta["head"] + head,
+        margin={"t": head},
+    )
+    return copy
 
 
 def bars_of(estimates: Sequence[Estimate], **looks: Any) -> dict[str, Any]:

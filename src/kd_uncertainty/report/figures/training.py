@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -10,6 +11,7 @@ from kd_uncertainty.report.figures.style import (
     TEACHER_COLOURS,
     colour,
     finish,
+    names_axis,
     nothing_to_show,
     panels,
     place,
@@ -50,16 +52,25 @@ def training_curves(
     figure = panels([title for title, *_ in drawn], columns=columns, heights=190 if narrow else 230, gap=66, side=0.07)
     shown: set[str] = set()
     for index, (_, frame, group, column) in enumerate(drawn):
-        names = teacher_order(frame[group].astype(str)) if group == "teacher" else target_order(frame[group].astype(str))
+        names = (
+            teacher_order(frame[group].astype(str)) if group == "teacher" else target_order(frame[group].astype(str))
+        )
         palette = TEACHER_COLOURS if group == "teacher" else TARGET_COLOURS
         for rank, name in enumerate(names):
             own = frame[frame[group] == name]
             label = f"{name} teacher" if group == "teacher" else f"students: {TARGET_NAMES.get(name, name)}"
-            _band(figure, place(index, columns), own, column, (label, colour(palette, name, rank)), first=label not in shown)
+            _band(
+                figure,
+                place(index, columns),
+                own,
+                column,
+                (label, colour(palette, name, rank)),
+                first=label not in shown,
+            )
             shown.add(label)
         at = place(index, columns)
         figure.update_xaxes(
-            title="epoch" if index + columns >= len(drawn) else None, showgrid=False, row=at[0], col=at[1]
+            title="epoch" if names_axis(index, columns, len(drawn)) else None, showgrid=False, row=at[0], col=at[1]
         )
         figure.update_yaxes(rangemode="tozero", nticks=6, row=at[0], col=at[1])
     return finish(
@@ -74,7 +85,7 @@ def _band(
     figure: go.Figure, at: tuple[int, int], frame: pd.DataFrame, column: str, look: tuple[str, str], *, first: bool
 ) -> None:
     label, shade = look
-    quantiles = frame.groupby("epoch")[column].quantile(list(QUANTILES)).unstack()
+    quantiles = frame.groupby("epoch")[column].quantile(np.array(QUANTILES)).unstack()  # noqa: PD010
     epochs = quantiles.index.to_numpy()
     low, middle, high = (quantiles[q].to_numpy() for q in QUANTILES)
     hidden = {"showlegend": False, "hoverinfo": "skip", "legendgroup": label, "row": at[0], "col": at[1]}

@@ -1,0 +1,32 @@
+"""Options of a task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kd_uncertainty.typed import Fraction, Options, Seed
+
+SPLITS = ("train", "validation", "test")
+Split = Literal["train", "validation", "test"]
+
+
+class IngestionOptions(Options):
+    """How a table becomes examples."""
+
+    target: str = Field(description="name of the column to predict")
+    drop_columns: tuple[str, ...] = Field((), description="columns that are not inputs: identifiers, leaks")
+    validation_fraction: Fraction = 0.2
+    test_fraction: Fraction = 0.2
+    label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="fraction of the training labels that are flipped to another class"
+    )
+    standardise: bool = Field(True, description="scale numeric inputs to zero mean and unit variance")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1.0:
+            raise ValueError("validation_fraction + test_fraction must stay below 1, or nothing is left to train on")
+        return self
