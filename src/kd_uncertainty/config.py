@@ -30,7 +30,7 @@ class StudyConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Load one kind of configuration; ``parameters`` and ``catalog`` are treated as the module says."""
         cached = key in self  # set by hand, which Kedro allows: leave it as it is
-        loaded = super().__getitem__(key)
+        loaded: dict[str, Any] = super().__getitem__(key)
         if cached:
             return loaded
         if key == "parameters":
@@ -47,7 +47,8 @@ class StudyConfigLoader(OmegaConfigLoader):
         """
         _, environment, *_ = self._read_raw_config("parameters")
         own = OmegaConf.to_container(OmegaConf.unsafe_merge(*environment.values(), self.runtime_params or {}))
-        return _replace_arguments(parameters, own)
+        replaced: dict[str, Any] = _replace_arguments(parameters, own)
+        return replaced
 
 
 def _replace_arguments(merged: Any, own: Any) -> Any:

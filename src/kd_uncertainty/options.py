@@ -24,6 +24,21 @@ from kd_uncertainty.tasks.options import IngestionOptions, Split
 from kd_uncertainty.teachers.contract import TeacherOptions, teacher_options
 from kd_uncertainty.typed import Fraction, Options, Seed, Share
 
+__all__ = [
+    "ArmOptions",
+    "ExecutionOptions",
+    "IngestionOptions",
+    "NetworkOptions",
+    "Parameters",
+    "PropagationOptions",
+    "ReportingOptions",
+    "ResponsesOptions",
+    "StudentsOptions",
+    "StudyOptions",
+    "TeachersOptions",
+    "TrainingOptions",
+]
+
 TargetKind = Literal["one_hot", "label", "posterior", "exact"]
 """What a student is trained on: the data's own labels, sampled teacher labels, posterior draws, mean probabilities."""
 
@@ -94,7 +109,7 @@ class StudentsOptions(Options):
     order_seeds: PositiveInt = 3
     seed: Seed = 3
     backend: Literal["auto", "loop", "vmap"] = "auto"
-    shard_size: PositiveInt = Field(48, description="students saved together; the unit of work and of resumption")
+    shard_size: PositiveInt = Field(72, description="students saved together; the unit of work and of resumption")
 
 
 class PropagationOptions(Options):
@@ -132,7 +147,7 @@ class ExecutionOptions(Options):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: PositiveInt | Literal["auto"] = Field("auto", description="processes; auto: one for each core")
-    chunk_size: PositiveInt = Field(32, description="students trained at once inside a worker")
+    chunk_size: PositiveInt = Field(72, description="students trained at once inside a worker")
     progress: bool = True
 
 

@@ -70,7 +70,7 @@ def student_tables(
         known = teacher in soft_labels.logits
         probabilities = soft_labels.mean_probabilities(teacher) if known else None
         for split, (example_ids, logits) in arm.splits.items():
-            truth = targets.loc[example_ids].to_numpy()
+            truth = targets.loc[list(example_ids)].to_numpy()
             index = np.searchsorted(soft_labels.example_ids, example_ids)
             theirs = None if probabilities is None else probabilities[index]
             figures = calibration.student_metrics(logits, truth, theirs, bins)
@@ -89,4 +89,4 @@ def _bins(keys: Mapping[str, Any], logits: NDArray[Any], targets: NDArray[np.int
 def best_student(student_metrics: pd.DataFrame) -> pd.Series[Any]:
     """The row of the student with the lowest validation NLL; the test split has no say."""
     validation = student_metrics[student_metrics["split"] == "validation"]
-    return validation.loc[validation["nll"].idxmin()]
+    return validation.sort_values(["nll", "student"]).iloc[0]

@@ -81,8 +81,8 @@ def teacher_names(data: pa.Table | pd.DataFrame) -> list[str]:
     names = data.column_names if isinstance(data, pa.Table) else list(data.columns)
     if "teacher" not in names:
         return [NAMELESS]
-    values = data["teacher"].unique()
-    return [str(name) for name in (values.to_pylist() if isinstance(data, pa.Table) else values)]
+    column = data.column("teacher").to_pandas() if isinstance(data, pa.Table) else data["teacher"]
+    return [str(name) for name in pd.unique(column)]
 
 
 def read_soft_labels(data: pa.Table | pd.DataFrame, example_ids: NDArray[np.int64], num_classes: int) -> SoftLabels:
@@ -164,7 +164,7 @@ def _as_array(column: pa.Array, where: str) -> NDArray[np.float32]:
     if len(shape) not in (1, 2) or not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise UserError(f"{where}: needs a list of numbers (classes) or a list of such lists (draws x classes) a row")
     flat = column.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    return flat.reshape(-1, *([1, *shape] if len(shape) == 1 else shape))
+    return np.asarray(flat).reshape(-1, *([1, *shape] if len(shape) == 1 else shape))
 
 
 def _log_probabilities(values: NDArray[np.float32], where: str) -> NDArray[np.float32]:

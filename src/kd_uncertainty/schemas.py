@@ -5,7 +5,7 @@ Each takes the table and raises ``UserError`` that says which column is wrong; e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -23,7 +23,7 @@ _ARM = {"arm": "int", "teacher": "text", "target": "text", "num_responses": "int
     "temperature": "float",
 }
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any], bool]] = {
     "int": pd.api.types.is_integer_dtype,
     "float": pd.api.types.is_float_dtype,
     "bool": pd.api.types.is_bool_dtype,

@@ -1,9 +1,14 @@
 """Project settings: the configuration loader and the hooks."""
 
+import warnings
+
 from kd_uncertainty.config import StudyConfigLoader
 from kd_uncertainty.hooks.console import ConsoleHooks
 from kd_uncertainty.hooks.guards import GuardHooks
 from kd_uncertainty.hooks.tracking import TrackingHooks
+
+# Kedro 1.7 calls a function that OmegaConf 2.4 deprecates, at every start; there is nothing for a user to do about it.
+warnings.filterwarnings("ignore", message="register_new_resolver")
 
 # The last registered hook runs first: guards refuse a run before tracking starts it.
 HOOKS = (ConsoleHooks(), TrackingHooks(), GuardHooks())

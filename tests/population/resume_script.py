@@ -13,11 +13,11 @@ from population.worlds import small_job
 
 def train(folder: str | Path, workers: int, chunk_size: int) -> None:
     """Train what is missing in the folder."""
-    job = small_job(training=TrainingOptions(epochs=20, batch_size=8), shard_size=4)
+    job = small_job(training=TrainingOptions(epochs=12, batch_size=8), shard_size=4)
     store = ShardStore(folder, job.identity(), job.num_shards)
     for index, tensors in run(job, store.missing(), workers=workers, chunk_size=chunk_size, progress=False):
         store.write(index, tensors)
 
 
 if __name__ == "__main__":
-    train(sys.argv[1], workers=2, chunk_size=2)
+    train(sys.argv[1], workers=2, chunk_size=4)

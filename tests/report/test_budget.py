@@ -20,7 +20,9 @@ def one(**changes):
     ("slope", "words"),
     [
         ((-1.02, -1.09, -0.94), "agrees with 1/k"),
-        ((-0.80, -0.88, -0.71), "falls more slowly than 1/k"),
+        ((-0.70, -0.78, -0.61), "falls more slowly than 1/k"),
+        ((-0.90, -0.95, -0.85), "falls nearly as 1/k, but measurably more slowly"),
+        ((-1.15, -1.25, -1.05), "falls nearly as 1/k, but measurably faster"),
         ((-1.30, -1.41, -1.12), "falls faster than 1/k"),
         ((-0.90, -2.10, 0.30), "compatible with 1/k, but the interval is too wide to say much"),
         ((-1.0, math.nan, math.nan), "not measurable: the slope has no interval"),

@@ -51,6 +51,8 @@ def test_the_control_is_chosen_where_it_is_best(tables, task):
     [control] = said(tables, task, "control")
     assert choice["title"] == "Train students on the data's own labels"
     assert control["title"] == "Distillation loses to the one-hot control"
+    topics = [finding["topic"] for finding in make_summary(task, tables)["findings"]]
+    assert topics[:3] == ["choice", "control", "responses"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,22 @@ def test_what_remains_is_driven_by_the_largest_source(tables, task):
     [finding] = said(tables, task, "sources")
     assert finding["title"] == "Initialisation drives what remains"
     assert f"{0.70 * FLOOR:.5f}" in finding["sentence"]
-    assert "Not measurably above zero: response" in finding["sentence"]
+    assert "of the chosen arm (exact)" in finding["sentence"]
+    assert "response" not in finding["figures"]
+
+
+def test_a_source_that_is_not_above_zero_is_named(tables, task):
+    set_nll(tables, 0.150, teacher="ensemble", target="label", num_responses=32)
+    keys = {"teacher": "ensemble", "target": "label", "num_responses": 32}
+    put(tables["variance_components"], 0.0001, 0.0002, component="response", **keys)
+    assert "Not measurably above zero: response" in said(tables, task, "sources")[0]["sentence"]
+
+
+def test_the_best_distilled_arm_is_split_too_where_the_control_is_chosen(tables, task):
+    set_nll(tables, 0.100, target="one_hot")
+    chosen, distilled = said(tables, task, "sources")
+    assert "of the chosen arm (one-hot)" in chosen["sentence"]
+    assert "of the best distilled arm (exact)" in distilled["sentence"]
 
 
 def test_another_source_takes_over_when_it_is_larger(tables, task):

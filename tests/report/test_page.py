@@ -216,3 +216,13 @@ def test_validation_split(tables, task, provenance):
     tables["reliability"] = pd.DataFrame(tables["reliability"].assign(split="validation"))
     text = Page(render(tables, task, provenance, split="validation")).text
     assert "validation split, which is also the one shown" in text
+
+
+def test_where_the_control_wins_the_best_distilled_arm_stands_beside_it(tables, task, provenance):
+    frame = tables["arm_metrics"]
+    frame.loc[(frame["target"] == "one_hot") & (frame["metric"] == "nll"), "estimate"] = 0.01
+    text = Page(render(tables, task, provenance)).text
+    assert "Train students on the data's own labels" in text
+    assert "best distilled arm, test" in text
+    assert "With students trained on the data's own labels, test split" in text
+    assert "With students trained on the exact mean probabilities of the ensemble teacher, test split" in text

@@ -84,7 +84,8 @@ def test_caveats_come_with_their_reasons(tables, task):
     tables["response_budget"].loc[0, ["slope", "slope_lower", "slope_upper"]] = [-0.7, -0.8, -0.6]
     notes = " ".join(make_summary(task, tables)["caveats"])
     assert "Only 4 response seeds per arm" in notes
-    assert "falls more slowly than 1/k (slope [−0.80, −0.60] against −1)" in notes
+    assert "1 of 5 curves do not follow 1/k within the interval of the slope" in notes
+    assert "(deterministic, label)" in notes
 
 
 def test_a_single_response_seed_is_said(tables, task):

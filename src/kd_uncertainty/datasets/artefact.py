@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset
 from kedro.io.core import parse_dataset_definition
 
 from kd_uncertainty.artefacts import atomic_write, fault
+from kd_uncertainty.datasets.streams import ParquetStream
 from kd_uncertainty.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Artefact(AbstractDataset[Any, Any]):
         )
         self.metadata = metadata
         inner = self._at(self._filepath)
+        if self._filepath.suffix == ".parquet":
+            inner = ParquetStream(filepath)  # whose preview reads a few rows and can show lists
         if hasattr(inner, "preview"):
             self.preview = inner.preview  # Kedro-Viz reads the kind of preview from its signature
 
@@ -63,7 +66,8 @@ class Artefact(AbstractDataset[Any, Any]):
             self._at(temporary).save(data)
 
     def _at(self, path: Path) -> AbstractDataset[Any, Any]:
-        dataset: AbstractDataset[Any, Any] = self._class(filepath=path.as_posix(), **self._arguments)
+        make: Any = self._class
+        dataset: AbstractDataset[Any, Any] = make(filepath=path.as_posix(), **self._arguments)
         return dataset
 
     def _exists(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,10 @@ from typing import Any, NamedTuple
 from kedro.io import AbstractDataset
 from torch import Tensor
 
+from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.shards import MANIFEST, ShardStore
+
+logger = logging.getLogger(__name__)
 
 Shard = tuple[int, dict[str, Tensor]]
 
@@ -49,7 +53,15 @@ class Population(AbstractDataset[PendingPopulation, ShardStore]):
             store.write(index, tensors)
 
     def _exists(self) -> bool:
-        return (self._filepath / MANIFEST).is_file() and ShardStore.open(self._filepath).complete()
+        if not (self._filepath / MANIFEST).is_file():
+            return False
+        try:
+            problem = ShardStore.open(self._filepath).fault()
+        except UserError as error:  # the manifest itself is damaged
+            problem = str(error)
+        if problem:
+            logger.warning("%s; what is missing will be trained", problem)
+        return problem is None
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -27,7 +27,8 @@ class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Read the whole table."""
-        return self._read().to_pandas(types_mapper=pd.ArrowDtype)
+        frame: pd.DataFrame = self._read().to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
 
     def save(self, data: Iterable[pa.Table]) -> None:
         """Consume the iterable; the first table's schema is the file's."""

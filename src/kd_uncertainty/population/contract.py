@@ -104,11 +104,6 @@ class Trained(NamedTuple):
     validation_accuracy: Tensor | None = None
 
 
-def stacked_state(state: State, students: slice) -> State:
-    """Return the state of some students."""
-    return {name: values[students] for name, values in state.items()}
-
-
 def require_finite(losses: Tensor, cohort: Cohort, epoch: int) -> None:
     """Raise UserError if a student's loss is NaN or infinite; ``losses`` is (students,)."""
     if bool(torch.isfinite(losses).all()):

@@ -14,6 +14,9 @@ from kd_uncertainty.report.wording import count_with_interval, plural, with_inte
 VAST = 10**9
 """A recommended number of responses from here on means that the fit has no floor to reach."""
 
+NEARLY = 0.2
+"""A slope this close to -1 is called nearly 1/k even where its interval leaves -1 out."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -66,10 +69,11 @@ class Budget:
         """In words, whether the response component falls as 1/k: the slope's interval against -1."""
         if not self.slope.measured:
             return "not measurable: the slope has no interval"
-        if self.slope.lower > -1.0:
-            return "falls more slowly than 1/k"
-        if self.slope.upper < -1.0:
-            return "falls faster than 1/k"
+        side = "more slowly" if self.slope.lower > -1.0 else "faster" if self.slope.upper < -1.0 else ""
+        if side and abs(self.slope.estimate + 1.0) <= NEARLY:
+            return f"falls nearly as 1/k, but measurably {side}"
+        if side:
+            return f"falls {side} than 1/k"
         if self.slope.upper - self.slope.lower > 1.0:
             return "compatible with 1/k, but the interval is too wide to say much"
         return "agrees with 1/k"

@@ -11,6 +11,7 @@ from kd_uncertainty.report.budget import Budget
 from kd_uncertainty.report.comparison import Estimate, Verdict, difference, verdict
 from kd_uncertainty.report.wording import (
     METRIC_NAMES,
+    SOURCES,
     decimals,
     listing,
     metric_with_interval,
@@ -179,11 +180,15 @@ def control_finding(distilled: Arm, control: Arm, split: str) -> Finding:
     return Finding("control", titles[verdict(nll)], sentence, verdict(nll), figures)
 
 
-def drivers_finding(arm: Arm, split: str) -> Finding | None:
-    """What drives what remains of the inter-student variance at an arm: response, initialisation, order or residual."""
+def drivers_finding(arm: Arm, role: str, split: str) -> Finding | None:
+    """What drives what remains of the inter-student variance at an arm: response, initialisation, order or residual.
+
+    Arms without sampled responses have no response component, so none is listed.
+    """
     whole = arm.component("inter_unbiased", split)
-    parts = {name: arm.component(name, split) for name in ("response", "initialisation", "order", "residual")}
-    parts = {name: part for name, part in parts.items() if part.known}
+    parts = {name: arm.component(name, split) for name in SOURCES}
+    silent = ("response",) if arm.target in ("exact", "one_hot") else ()
+    parts = {name: part for name, part in parts.items() if part.known and name not in silent}
     if not whole.estimate > 0.0 or not parts:
         return None
     ranked = sorted(parts, key=lambda name: -parts[name].estimate)
@@ -197,8 +202,8 @@ def drivers_finding(arm: Arm, split: str) -> Finding | None:
         title, word = f"{_capital(first)} drives what remains", first
     shares = [f"{name} {'causes ' if name == first else ''}{_share(parts[name], whole)}" for name in ranked]
     sentence = (
-        f"{title}: of the inter-student variance of the chosen arm on the {split} split, {with_interval(whole)}, "
-        f"{listing(shares)}."
+        f"{title}: of the inter-student variance of {role} ({arm.label()}) on the {split} split, "
+        f"{with_interval(whole)}, {listing(shares)}."
     )
     zero = [name for name in ranked if name != first and not parts[name].lower > 0.0]
     if zero and word != "none":

@@ -78,7 +78,7 @@ def render_report(
             topics=by_topic,
             tiles=_tiles(summary),
             basis=_basis(summary),
-            split_text=_split_text(summary),
+            split_texts=_split_texts(summary),
             captions={name: _caption(figures[name]) for name in specs},
             rivals=rivals_table(tables, split),
             theory=theory_table(budgets) if budgets else None,
@@ -104,11 +104,13 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if choice is None:
         return []
     accuracy, shares = choice["metrics"][split]["accuracy"], choice["shares"]
-    tiles = [(f"students' accuracy, {split}", percent(accuracy["estimate"]), _bounds(accuracy, 100.0, 1))]
-    control = summary["control"]
-    if control is not None and choice["target"] != "one_hot":
-        other = control["metrics"][split]["accuracy"]
-        tiles.append(("one-hot control", percent(other["estimate"]), _bounds(other, 100.0, 1)))
+    tiles = [(f"chosen students' accuracy, {split}", percent(accuracy["estimate"]), _bounds(accuracy, 100.0, 1))]
+    name, other = "one-hot control", summary["control"]
+    if choice["target"] == "one_hot":
+        name, other = "best distilled arm", summary["distilled"]
+    if other is not None:
+        value = other["metrics"][split]["accuracy"]
+        tiles.append((f"{name}, {split}", percent(value["estimate"]), _bounds(value, 100.0, 1)))
     responses = [finding["figures"] for finding in summary["findings"] if finding["topic"] == "responses"]
     if responses and responses[0]:
         first = responses[0]
@@ -134,22 +136,25 @@ def _agreement(budgets: Sequence[Budget]) -> list[tuple[str, str]]:
     return [(f"{word[0].upper()}{word[1:]}", "; ".join(curves)) for word, curves in groups.items()]
 
 
-def _split_text(summary: Mapping[str, Any]) -> str:
-    """Total, intra and inter of the chosen arm in words, in variance and in entropy form."""
-    if summary["uncertainty"] is None:
-        return ""
+def _split_texts(summary: Mapping[str, Any]) -> list[str]:
+    """Total, intra and inter of the chosen and of the best distilled arm in words, as variance and as entropy."""
+    arms = {arm["arm"]: arm for arm in (summary["choice"], summary["distilled"]) if arm is not None}
+    texts = [(arm["name"], _split_text(arm["components"])) for arm in arms.values()]
+    return [f"With students trained on {name}, {summary['split']} split: {text}." for name, text in texts if text]
+
+
+def _split_text(components: Mapping[str, Mapping[str, float | None]]) -> str:
     forms = []
-    for form, unit in (("variance", ""), ("entropy", " nats")):
-        parts = {name: as_estimate(value) for name, value in summary["uncertainty"][form].items()}
-        if not all(part.known for part in parts.values()) or not parts["total"].estimate > 0:
-            continue
-        share = percent(parts["inter"].estimate / parts["total"].estimate)
-        forms.append(
-            f"{form} {with_interval(parts['total'])}{unit} = {with_interval(parts['intra'])} within students + "
-            f"{with_interval(parts['inter'])} between them ({share})"
+    for form, suffix, unit in (("variance", "", ""), ("entropy", "_entropy", " nats")):
+        total, intra, inter = (
+            as_estimate(components.get(f"{name}{suffix}", {})) for name in ("total", "intra", "inter")
         )
-    name = summary["choice"]["name"]
-    return f"With students trained on {name}, {summary['split']} split: {'; in '.join(forms)}." if forms else ""
+        if total.estimate > 0.0:
+            forms.append(
+                f"{form} {with_interval(total)}{unit} = {with_interval(intra)} within students + "
+                f"{with_interval(inter)} between them ({percent(inter.estimate / total.estimate)})"
+            )
+    return "; ".join(forms)
 
 
 def _bounds(figure: Mapping[str, float | None], scale: float, places: int) -> str:

@@ -10,7 +10,7 @@ from kd_uncertainty.report.arms import Arm, Tables, best, read_arms, table
 from kd_uncertainty.report.budget import Budget, read_budgets, why_no_budget
 from kd_uncertainty.report.comparison import estimate_of, finite
 from kd_uncertainty.report.findings import Finding
-from kd_uncertainty.report.wording import METRIC_NAMES, SOURCES, listing, number, plural, teacher_order
+from kd_uncertainty.report.wording import METRIC_NAMES, SOURCES, listing, plural, teacher_order
 
 FEW_RESPONSE_SEEDS = 8
 STUDENT_METRICS = tuple(METRIC_NAMES)
@@ -42,6 +42,7 @@ def make_summary(
     arms = read_arms(tables)
     budgets = read_budgets(tables)
     choice = best(arms)
+    distilled = best([arm for arm in arms if not arm.is_control])
     seeds = _num_seeds(tables)
     found = _findings(arms, budgets, split, baseline, seeds.get("response")) if choice else []
     return {
@@ -54,6 +55,7 @@ def make_summary(
         "teachers": [_teacher(name, tables, arms, split) for name in _teachers(tables, arms, baseline)],
         "choice": None if choice is None else _arm_json(choice, split),
         "best_student": _best_student(tables, split),
+        "distilled": None if distilled is None else _arm_json(distilled, split),
         "control": next((_arm_json(arm, split) for arm in arms if arm.is_control), None),
         "uncertainty": None if choice is None else _uncertainty(choice, split),
         "response_budget": [budget.as_json() for budget in budgets],
@@ -81,9 +83,12 @@ def _findings(
         comparison = findings.teacher_finding(name, baseline, arms, choice, split) if name != baseline else None
         found += [comparison] if comparison else []
     if distilled and controls:
-        found.append(findings.control_finding(distilled, controls[0], split))
-    drivers = findings.drivers_finding(choice, split)
-    found += [drivers] if drivers else []
+        # Where the control is the choice, that it beats distillation is the first thing to know.
+        found.insert(1 if choice.is_control else len(found), findings.control_finding(distilled, controls[0], split))
+    shown = [(choice, "the chosen arm")]
+    shown += [(distilled, "the best distilled arm")] if distilled and distilled.arm != choice.arm else []
+    drivers = [findings.drivers_finding(arm, role, split) for arm, role in shown]
+    found += [finding for finding in drivers if finding]
     if len(arms) > 1:
         found.append(findings.rivals_finding(choice, arms))
     return found
@@ -174,12 +179,13 @@ def _caveats(arms: Sequence[Arm], budgets: Sequence[Budget], num_response_seeds:
             f"Only {plural(num_response_seeds, 'response seed')} per arm: with fewer than {FEW_RESPONSE_SEEDS} the "
             "response component and everything fitted to it is rough."
         )
-    for budget in budgets:
-        if budget.theory() != "agrees with 1/k":
-            slope = ", ".join(number(bound, 2) for bound in budget.slope[1:])
-            notes.append(
-                f"{budget.name}: the response component {_clause(budget.theory())} (slope [{slope}] against −1)."
-            )
+    astray = [budget.name for budget in budgets if budget.theory() != "agrees with 1/k"]
+    if astray:
+        notes.append(
+            f"{len(astray)} of {plural(len(budgets), 'curve')} do not follow 1/k within the interval of the slope, "
+            f"or are too uncertain to tell ({'; '.join(astray)}); there, numbers of responses read off a/k + b are "
+            "approximate."
+        )
     negative = [
         f"{source} of {'the control' if arm.is_control else f'{arm.teacher}, {arm.label()}'}"
         for arm in arms
@@ -193,7 +199,3 @@ def _caveats(arms: Sequence[Arm], budgets: Sequence[Budget], num_response_seeds:
             f"measure: {shown}."
         )
     return notes
-
-
-def _clause(theory: str) -> str:
-    return f"is {theory}" if theory.startswith(("compatible", "not")) else theory

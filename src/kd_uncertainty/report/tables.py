@@ -13,6 +13,7 @@ from kd_uncertainty.report.wording import (
     METRIC_NAMES,
     NOT_MEASURED,
     SOURCES,
+    decimals,
     metric_with_interval,
     number,
     teacher_order,
@@ -38,6 +39,8 @@ def rivals_table(tables: Tables, split: str, count: int = 6) -> TableView:
         (arm for arm in arms if arm.metric("nll", "validation").measured),
         key=lambda arm: arm.metric("nll", "validation").estimate,
     )
+    # One number of decimals for the column, so that it can be read downwards.
+    places = max((decimals(arm.metric("nll", "validation")) for arm in ranked[:count]), default=3)
     rows = []
     for arm in ranked[:count] if choice else []:
         nll = arm.metric("nll", "validation")
@@ -48,8 +51,8 @@ def rivals_table(tables: Tables, split: str, count: int = 6) -> TableView:
             (
                 _teacher_name(arm),
                 arm.label(),
-                with_interval(nll),
-                "" if chosen else with_interval(gap),
+                with_interval(nll, places=places),
+                "" if chosen else with_interval(gap, places=places),
                 word,
                 metric_with_interval("accuracy", arm.metric("accuracy", split)),
             )

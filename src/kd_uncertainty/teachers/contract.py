@@ -84,14 +84,14 @@ class Teacher:
 class Kind(Protocol):
     """The names that a kind's module has."""
 
-    Options: type[TeacherOptions]
+    @property
+    def Options(self) -> type[TeacherOptions]:  # noqa: N802  (a class, as its name says)
+        """The kind's settings."""
 
-    @staticmethod
-    def fit(problem: Problem, options: Any, seed: int) -> Fitted:
+    def fit(self, problem: Problem, options: Any, seed: int) -> Fitted:
         """Fit the posterior to the training split; a pure function of its arguments."""
 
-    @staticmethod
-    def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
+    def posterior_logits(self, teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
         """Draw logits ``(draws, examples, classes)``.
 
         Draw ``j`` is one function of the inputs, the same for all examples, and depends on ``(seed, j)`` alone, so that

@@ -63,6 +63,7 @@ def test_error_bars_point_to_the_bounds():
 
 def test_axis_titles_stand_in_the_middle_of_the_last_row():
     assert [names_axis(index, 3, 6) for index in range(6)] == [False] * 4 + [True, False]
+    assert [names_axis(index, 2, 4) for index in range(4)] == [False, False, True, True]
     assert [names_axis(index, 1, 2) for index in range(2)] == [False, True]
     assert [names_axis(index, 3, 4) for index in range(4)] == [False, True, False, False]
 

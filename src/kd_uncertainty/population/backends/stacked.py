@@ -96,7 +96,8 @@ def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
     students, rows, inner = left.shape
     columns = right.shape[2]
     result = _aligned_empty(students, rows, columns, left)
-    if min(rows, inner, columns) > 1 and rows * inner * columns >= _SMALLEST_BATCHED:
+    large = min(rows, inner, columns) > 1 and rows * inner * columns >= _SMALLEST_BATCHED
+    if large or left.device.type != "cpu":
         if bias is None:
             return torch.bmm(left, right, out=result)
         return result.copy_(bias.unsqueeze(1)).baddbmm_(left, right)

@@ -38,7 +38,8 @@ def response_curve(
     """Inter-student variance and its response component against k on log-log axes, one panel a teacher.
 
     Filled points: ``inter_unbiased``, with the fit a/k + b (dashed beyond the largest measured k) and its floor b (thin
-    line). Open points: the response component alone, with a/k (dotted). The vertical line is the recommended k.
+    line). Open points: the response component alone. Dotted: a/k, which also holds the interactions that fall with k.
+    The vertical line is the recommended k.
 
     Args:
         variance_components: The table ``variance_components``.
@@ -75,8 +76,9 @@ def response_curve(
         figure,
         TITLE,
         f"Log-log curves on the {split} split, one panel for each teacher: inter-student variance (filled points, fit "
-        "a/k + b, dashed beyond the measured k), its response component (open points, dotted a/k), the floor b (thin "
-        "line) and the recommended number of responses (vertical line).",
+        "a/k + b, dashed beyond the measured k), its response component (open points), the fit's falling part a/k "
+        "(dotted; it holds interactions with responses too, so it may lie above the points), the floor b (thin line) "
+        "and the recommended number of responses (vertical line).",
         head=96 if narrow else 78,
         notes=notes,
     )
@@ -250,15 +252,17 @@ def _legend(figure: go.Figure, targets: Sequence[str]) -> None:
     for index, target in enumerate(targets):
         look = {"color": colour(TARGET_COLOURS, target, index), "size": 10, "symbol": "square"}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=look, name=safe(TARGET_NAMES.get(target, target)))
-    for symbol, dash, name in (("circle", "solid", "inter-student, a/k + b"), ("circle-open", "dot", "response, a/k")):
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="lines+markers",
-            marker={"symbol": symbol, "color": MUTED, "size": 7.5, "line": {"width": 1.5, "color": MUTED}},
-            line={"dash": dash, "color": MUTED, "width": 1.6},
-            name=name,
-        )
+    hollow = {"symbol": "circle-open", "color": MUTED, "size": 7.5, "line": {"width": 1.5, "color": MUTED}}
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="lines+markers",
+        marker={"symbol": "circle", "color": MUTED, "size": 7.5},
+        line={"color": MUTED, "width": 1.6},
+        name="inter-student, a/k + b",
+    )
+    figure.add_scatter(x=[None], y=[None], mode="markers", marker=hollow, name="response component")
+    figure.add_scatter(x=[None], y=[None], mode="lines", line={"color": MUTED, "width": 1.4, "dash": "dot"}, name="a/k")
     figure.add_scatter(x=[None], y=[None], mode="lines", line={"color": MUTED, "width": 0.9}, name="floor b")
     figure.add_scatter(
         x=[None],

@@ -63,7 +63,7 @@ def reliability_diagram(
             continue
         shade = colour(TEACHER_COLOURS, panel[0], teachers.index(panel[0]))
         _panel(figure, (row, column), panel[2], shade, first=index == 0)
-        title = "confidence" if last[index % columns] == index and (narrow or column == (columns + 1) // 2) else None
+        title = "confidence" if last[index % columns] == index and (columns < 3 or column == 2) else None
         figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], title=title, row=row, col=column)
         figure.update_yaxes(range=[0, 1.02], tickvals=[0, 0.5, 1], showticklabels=column == 1, row=row, col=column)
         figure.update_yaxes(title="accuracy" if column == 1 else None, row=row, col=column)

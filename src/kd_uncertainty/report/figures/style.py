@@ -121,8 +121,8 @@ def place(index: int, columns: int) -> tuple[int, int]:
 
 
 def names_axis(index: int, columns: int, count: int) -> bool:
-    """Whether a panel carries the axis title for its row of columns: the middle one at the foot does."""
-    return index + columns >= count and index % columns == (min(columns, count) - 1) // 2
+    """Whether a panel carries the axis title: at the foot, both of two columns do and the middle one of three."""
+    return index + columns >= count and (columns < 3 or index % columns == (min(columns, count) - 1) // 2)
 
 
 def finish(

@@ -1,0 +1,65 @@
+"""Cohorts are cut without mixing up anybody, and divergence names the right student."""
+
+import pytest
+import torch
+
+from kd_uncertainty.errors import UserError
+from kd_uncertainty.population.contract import Cohort, require_finite
+
+from .worlds import CPU, world
+
+
+def test_slices_keep_every_student_whole():
+    cohort = world(6, 20, 4, 3)[2]
+    part = cohort[2:5]
+    assert len(part) == 3
+    assert part.names == (2, 3, 4)
+    for position, student in enumerate((2, 3, 4)):
+        assert torch.equal(part.targets[position], cohort.targets[student])
+        assert part.mixing[position] == cohort.mixing[student]
+        assert part.temperature[position] == cohort.temperature[student]
+        assert part.initialisation_seeds[position] == cohort.initialisation_seeds[student]
+        assert part.order_seeds[position] == cohort.order_seeds[student]
+    assert part[1:].names == (3, 4)
+
+
+def test_numbers_of_the_plan_replace_positions():
+    cohort = world(3, 20, 4, 3)[2]
+    numbered = Cohort(
+        cohort.targets,
+        cohort.mixing,
+        cohort.temperature,
+        cohort.initialisation_seeds,
+        cohort.order_seeds,
+        numbers=(7, 9, 8),
+    )
+    assert numbered[1:].names == (9, 8)
+    assert numbered.to(CPU).names == (7, 9, 8)
+
+
+def test_moving_makes_everything_float32():
+    cohort = world(2, 20, 4, 3)[2]
+    double = Cohort(cohort.targets.double(), cohort.mixing.double(), cohort.temperature.double(), (1, 2), (3, 4))
+    moved = double.to(CPU)
+    assert {moved.targets.dtype, moved.mixing.dtype, moved.temperature.dtype} == {torch.float32}
+    assert torch.equal(moved.targets, cohort.targets)
+
+
+def test_an_ensemble_shares_one_table_of_targets():
+    targets = torch.eye(3)
+    cohort = Cohort.of_ensemble(targets, [5, 6, 7, 8], [1, 2, 3, 4])
+    assert len(cohort) == 4
+    assert cohort.targets.shape == (4, 3, 3)
+    assert cohort.targets.data_ptr() == targets.data_ptr()
+    assert cohort.targets.stride(0) == 0
+    assert (cohort.mixing == 0).all()
+    assert (cohort.temperature == 1).all()
+    assert cohort.initialisation_seeds == (5, 6, 7, 8)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_the_first_student_that_diverged_is_named_with_its_epoch(bad):
+    cohort = world(4, 20, 4, 3)[2]
+    require_finite(torch.tensor([1.0, 2.0, 3e38, 0.0]), cohort, 0)
+    with pytest.raises(UserError, match=rf"student 2: the training loss became {bad} in epoch 5; set a smaller"):
+        require_finite(torch.tensor([1.0, 2.0, bad, bad]), cohort, 4)
