@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
 from kd_uncertainty.pipeline_registry import register_pipelines
 from kd_uncertainty.pipelines import FORMAT_VERSIONS, STAGES, study_pipeline
+
+from .project import ROOT
 
 PIPELINES = register_pipelines()
 STUDIES = sorted({node.namespace.split(".")[0] for node in PIPELINES["__default__"].nodes})
@@ -24,7 +25,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    from conftest import Project
+    from .project import Project
 
     return Project(tmp_path_factory.mktemp("conventions")).session().load_context().config_loader["catalog"]
 

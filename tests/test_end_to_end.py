@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import ROOT
 from kedro.framework.startup import bootstrap_project
 from scipy.special import softmax
 
@@ -19,6 +18,8 @@ from kd_uncertainty import schemas
 from kd_uncertainty.cli import run
 from kd_uncertainty.networks import build_network
 from kd_uncertainty.pipelines import study_pipeline
+
+from .project import ROOT
 
 
 def table(finished, name):
@@ -108,9 +109,9 @@ def test_students_with_different_response_seeds_never_share_a_draw(finished):
 def test_the_plan_crosses_its_three_seeds(finished):
     plan = table(finished, "plan")
     for (_, target), arm in plan.groupby(["arm", "target"]):
-        levels = [arm[name].nunique() for name in schemas.SEEDS]
+        levels = [arm[name].nunique() for name in list(schemas.SEED_COLUMNS)]
         assert levels == ([3, 2, 2] if target in ("label", "posterior") else [1, 2, 2])
-        assert len(arm[schemas.SEEDS].drop_duplicates()) == len(arm) == np.prod(levels)
+        assert len(arm[list(schemas.SEED_COLUMNS)].drop_duplicates()) == len(arm) == np.prod(levels)
 
 
 def test_the_responses_explain_themselves(finished):

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import ROOT, Project
 from kedro.framework.startup import bootstrap_project
 
 from kd_uncertainty.artefacts import checksum_path, fault
 from kd_uncertainty.cli import run
+
+from .project import ROOT, Project
 
 OWN_NETWORKS = """
 import torch

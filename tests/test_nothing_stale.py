@@ -7,12 +7,13 @@ import os
 import pandas as pd
 import pytest
 import yaml
-from conftest import Project
 from kedro.framework.hooks import hook_impl
 
 from kd_uncertainty import pipelines
 from kd_uncertainty.cli import user_error
 from kd_uncertainty.pipelines import STAGES, study_pipeline
+
+from .project import Project
 
 
 class Recorder:

@@ -12,10 +12,11 @@ import pandas as pd
 
 from kd_uncertainty.errors import UserError
 
-ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
+ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
 """What makes two students belong to the same arm."""
-SEEDS = ["response_seed", "initialisation_seed", "order_seed"]
+FACTORS = ("response", "initialisation", "order")
 """The three independent sources of randomness of a student."""
+SEED_COLUMNS = tuple(f"{factor}_seed" for factor in FACTORS)
 
 _INTERVAL = {"estimate": "float", "lower": "float", "upper": "float"}
 _ARM = {"arm": "int", "teacher": "text", "target": "text", "num_responses": "int", "weighting": "text"} | {
@@ -65,7 +66,7 @@ def teacher_curves(data: Any) -> None:
 
 def plan(data: Any) -> None:
     """One row a student: its arm and its three seeds."""
-    _check("plan", data, {"student": "int", **_ARM, **dict.fromkeys(SEEDS, "int")})
+    _check("plan", data, {"student": "int", **_ARM, **dict.fromkeys(SEED_COLUMNS, "int")})
 
 
 def student_curves(data: Any) -> None:

@@ -21,13 +21,14 @@ import pytest
 import torch
 from kedro.runner import ThreadRunner
 from mlflow import MlflowClient
-from tracking_study import ARMS, COMPONENTS, FINGERPRINTS, best_student, run_study, study_pipeline
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.hooks.tracking import TrackingHooks
 from kd_uncertainty.hooks.tracking.model import build_student
 from kd_uncertainty.hooks.tracking.runs import RunTree
 from kd_uncertainty.hooks.tracking.writer import this_process
+
+from .tracking_study import ARMS, COMPONENTS, FINGERPRINTS, best_student, run_study, study_pipeline
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),

@@ -17,7 +17,6 @@ import pytest
 import torch
 from kedro.config import OmegaConfigLoader
 from kedro.pipeline import Pipeline, node
-from tracking_study import best_student, study_pipeline
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.hooks.tracking import TrackingOptions, flatten
@@ -33,6 +32,8 @@ from kd_uncertainty.hooks.tracking.store import bounded_requests, resolve_store
 from kd_uncertainty.hooks.tracking.system import SystemSampler
 from kd_uncertainty.hooks.tracking.writer import is_alive, this_process
 from kd_uncertainty.options import StudentsOptions
+
+from .tracking_study import best_student, study_pipeline
 
 
 class TestNames:

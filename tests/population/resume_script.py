@@ -5,10 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from population.worlds import small_job
+
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.population.workers import run
-from population.worlds import small_job
 
 
 def train(folder: str | Path, workers: int, chunk_size: int) -> None:

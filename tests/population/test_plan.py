@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.population.plan import ARM_KEYS, SEED_KEYS, make_plan
+from kd_uncertainty.population.plan import make_plan
 from kd_uncertainty.population.seeds import derive_seed
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 
 from .worlds import block, crossing
 
@@ -17,8 +18,8 @@ POSTERIOR = block("posterior", teachers=("b",), temperature=(1.0, 2.0))
 
 def test_columns_and_types_are_the_contracts():
     plan = make_plan(crossing(LABEL), ["a"])
-    assert list(plan.columns) == ["student", "arm", *ARM_KEYS, *SEED_KEYS]
-    assert all(plan[name].dtype == "int64" for name in ("student", "arm", "num_responses", *SEED_KEYS))
+    assert list(plan.columns) == ["student", "arm", *ARM_KEYS, *SEED_COLUMNS]
+    assert all(plan[name].dtype == "int64" for name in ("student", "arm", "num_responses", *SEED_COLUMNS))
     assert all(plan[name].dtype == "float64" for name in ("mixing", "temperature"))
 
 
@@ -47,9 +48,9 @@ def test_arms_without_response_randomness_have_one_response_level_of_their_own()
 
 def test_levels_are_common_to_all_arms_and_crossed_within_each():
     plan = make_plan(crossing(LABEL, POSTERIOR), ["a", "b"])
-    for name in SEED_KEYS:
+    for name in SEED_COLUMNS:
         assert len({tuple(sorted(set(arm[name]))) for _, arm in plan.groupby("arm")}) == 1
-    assert (plan.groupby(["arm", *SEED_KEYS]).size() == 1).all()
+    assert (plan.groupby(["arm", *SEED_COLUMNS]).size() == 1).all()
     assert plan.groupby("arm").size().unique().tolist() == [3 * 2 * 2]
 
 
@@ -60,9 +61,9 @@ def test_factors_are_seeded_independently():
     for name in ("initialisation_seed", "order_seed"):
         assert set(small[name]) == set(large[name])
     assert list(dict.fromkeys(large["response_seed"]))[:2] == list(dict.fromkeys(small["response_seed"]))
-    assert len(set(large[list(SEED_KEYS)].to_numpy().ravel())) == 4 + 2 + 2
+    assert len(set(large[list(SEED_COLUMNS)].to_numpy().ravel())) == 4 + 2 + 2
     other = make_plan(crossing(LABEL, seed=4), ["a"])
-    assert not set(other[list(SEED_KEYS)].to_numpy().ravel()) & set(large[list(SEED_KEYS)].to_numpy().ravel())
+    assert not set(other[list(SEED_COLUMNS)].to_numpy().ravel()) & set(large[list(SEED_COLUMNS)].to_numpy().ravel())
 
 
 def test_survives_a_csv_unchanged(tmp_path):

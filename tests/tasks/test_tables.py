@@ -5,7 +5,7 @@ import pytest
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.tasks.bundled import load_bundled
 from kd_uncertainty.tasks.options import IngestionOptions
-from kd_uncertainty.tasks.tables import flip_labels, prepare_task
+from kd_uncertainty.tasks.tables import flip_labels, prepare_task, table_digest
 
 
 def options(**changes):
@@ -164,6 +164,16 @@ def test_dropped_columns_are_no_inputs_and_unknown_ones_are_named():
     assert not any(name.startswith("colour") for name in description["features"])
     with pytest.raises(UserError, match="wieght"):
         prepare_task(table(), options(drop_columns=("wieght",)))
+
+
+def test_the_digest_of_a_table_sees_every_cell_and_name():
+    source = table()
+    digest = table_digest(source)
+    assert table_digest(source.copy()) == digest
+    assert table_digest(source.rename(columns={"size": "length"})) != digest
+    changed = source.copy()
+    changed.loc[7, "size"] += 1e-9
+    assert table_digest(changed) != digest
 
 
 def test_bundled_tables_are_known_by_name():

@@ -4,9 +4,8 @@ import pytest
 from scipy import stats
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.uncertainty.components import SEED_COLUMNS
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 from kd_uncertainty.uncertainty.metrics import METRICS, arm_metrics, mean_interval
-from kd_uncertainty.uncertainty.predictions import ARM_KEYS
 
 from .worlds import crossing
 

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 from kd_uncertainty.uncertainty import tables
 from kd_uncertainty.uncertainty.budget import fit_curve
-from kd_uncertainty.uncertainty.components import COMPONENTS, SEED_COLUMNS, anova_components
+from kd_uncertainty.uncertainty.components import COMPONENTS, anova_components
 from kd_uncertainty.uncertainty.decomposition import entropy_decomposition, variance_decomposition
 from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS
-from kd_uncertainty.uncertainty.predictions import ARM_KEYS
 from kd_uncertainty.uncertainty.tables import (
     MAX_BLOCKS,
     ArmPredictions,

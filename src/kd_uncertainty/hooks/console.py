@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 from rich.console import Console
 
 from kd_uncertainty.report.console import summary_table
 
 
 class ConsoleHooks:
-    """Print the headline of every study that the run reported on."""
+    """Print the headline of every study that the run reported on, and how long its stages took."""
 
     def __init__(self) -> None:
         self._entries: Mapping[str, Any] = {}
         self._project = Path.cwd()
+        self._started: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -30,21 +34,48 @@ class ConsoleHooks:
         """Remember the catalog's configuration, for the paths."""
         self._entries = conf_catalog or {}
 
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Forget an earlier run's times."""
+        self._started, self._seconds = {}, {}
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start the node's clock."""
+        self._started[node.name] = perf_counter()
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """Read the node's clock: what is drawn or trained while it is saved counts too."""
+        if node.name in self._started:
+            self._seconds[node.name] = perf_counter() - self._started[node.name]
+
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
         """Print the table and the paths of the report, MLflow and Kedro-Viz."""
-        studies = [
-            name.removesuffix(".summary") for name in sorted(pipeline.all_outputs()) if name.endswith(".summary")
-        ]
+        reported = [name for name in sorted(pipeline.all_outputs()) if name.endswith(".summary")]
+        if not reported:
+            return
         console = Console()
-        for study in studies:
+        for name in reported:
+            study = name.removesuffix(".summary")
             console.print()
-            console.print(summary_table(catalog.load(f"{study}.summary")))
+            console.print(summary_table(catalog.load(name)))
+            if self._seconds:
+                console.print(f"seconds  {self._stages(study)}", highlight=False)
             report = Path(str(self._entries.get(f"{study}.report", {}).get("filepath", "")))
             console.print(f"report   {self._short(report)}", soft_wrap=True, highlight=False)
-        if studies:
-            console.print("MLflow   make mlflow, then http://127.0.0.1:5000", highlight=False)
-            console.print("graph    make viz, then http://127.0.0.1:4141", highlight=False)
+        console.print("MLflow   make mlflow, then http://127.0.0.1:5000", highlight=False)
+        console.print("graph    make viz, then http://127.0.0.1:4141", highlight=False)
+
+    def _stages(self, study: str) -> str:
+        """Seconds of each stage of a study, in the order in which they ran."""
+        totals: dict[str, float] = {}
+        for name, seconds in self._seconds.items():
+            owner, stage, _ = name.split(".", 2)
+            if owner == study:
+                totals[stage] = totals.get(stage, 0.0) + seconds
+        return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in totals.items())
 
     def _short(self, path: Path) -> Path:
         return path.relative_to(self._project) if path.is_relative_to(self._project) else path

@@ -10,9 +10,8 @@ import pandas as pd
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.seeds import derive_seed
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 
-ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
-SEED_KEYS = ("response_seed", "initialisation_seed", "order_seed")
 NO_TEACHER = "none"
 RANDOM_TARGETS = ("label", "posterior")
 """Targets that depend on the response seed; the others are the same for every student of an arm."""
@@ -60,7 +59,7 @@ class Arm(NamedTuple):
 
 
 def make_plan(options: Crossing, teachers: Sequence[str]) -> pd.DataFrame:
-    """Return the plan: columns student, arm, ``ARM_KEYS``, ``SEED_KEYS``; one row a student.
+    """Return the plan: columns student, arm, ``ARM_KEYS``, ``SEED_COLUMNS``; one row a student.
 
     Arms are numbered block by block, in each block as the product teachers x num_responses x mixing x temperature in
     declared order. Within an arm, students are numbered in order of response, initialisation and order seed. Level
@@ -89,10 +88,10 @@ def make_plan(options: Crossing, teachers: Sequence[str]) -> pd.DataFrame:
     for number, arm in enumerate(arms):
         responses = levels["response" if arm.target in RANDOM_TARGETS else "none"]
         rows += [
-            {"student": 0, "arm": number, **arm._asdict(), **dict(zip(SEED_KEYS, seeds, strict=True))}
+            {"student": 0, "arm": number, **arm._asdict(), **dict(zip(SEED_COLUMNS, seeds, strict=True))}
             for seeds in product(responses, levels["initialisation"], levels["order"])
         ]
-    plan = pd.DataFrame(rows, columns=["student", "arm", *ARM_KEYS, *SEED_KEYS])
+    plan = pd.DataFrame(rows, columns=["student", "arm", *ARM_KEYS, *SEED_COLUMNS])
     plan["student"] = range(len(plan))
     return plan
 

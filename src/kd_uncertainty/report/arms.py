@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from kd_uncertainty.report.comparison import Estimate, estimate_of
+from kd_uncertainty.schemas import ARM_KEYS
 
-ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
 NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
 
 Tables = Mapping[str, pd.DataFrame]

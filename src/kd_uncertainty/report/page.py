@@ -194,6 +194,7 @@ def _provenance(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "command": given.get("command") or "",
         "created": given.get("created") or "",
+        "data": given.get("data") or "",
         "device": given.get("device") or NOT_MEASURED,
         "backend": given.get("backend") or NOT_MEASURED,
         "backend_reason": given.get("backend_reason") or "",

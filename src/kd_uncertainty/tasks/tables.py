@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +59,15 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
             "label_flipped": noisy != labels,
         }
     )
-    return Task(examples, _describe(examples, classes, names, options))
+    description = _describe(examples, classes, names, options)
+    return Task(examples, description | {"source_digest": table_digest(source)})
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """Sixteen hexadecimal digits of a table's column names and values, so that a report can say what it is about."""
+    digest = hashlib.blake2b("\x00".join(map(str, table.columns)).encode(), digest_size=8)
+    digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 def flip_labels(

@@ -5,10 +5,9 @@ It knows arrays and tables, no network and no teacher, so that it works on anybo
 """
 
 from kd_uncertainty.uncertainty.budget import fit_curve, fit_response_budget, recommended_num_responses
-from kd_uncertainty.uncertainty.components import COMPONENTS, FACTORS, SEED_COLUMNS, anova_components
+from kd_uncertainty.uncertainty.components import COMPONENTS, anova_components
 from kd_uncertainty.uncertainty.decomposition import Decomposition, entropy_decomposition, variance_decomposition
 from kd_uncertainty.uncertainty.metrics import METRICS, arm_metrics
-from kd_uncertainty.uncertainty.predictions import ARM_KEYS
 from kd_uncertainty.uncertainty.tables import (
     ArmPredictions,
     VarianceComponents,
@@ -18,11 +17,8 @@ from kd_uncertainty.uncertainty.tables import (
 )
 
 __all__ = [
-    "ARM_KEYS",
     "COMPONENTS",
-    "FACTORS",
     "METRICS",
-    "SEED_COLUMNS",
     "ArmPredictions",
     "Decomposition",
     "VarianceComponents",

@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.schemas import FACTORS
 from kd_uncertainty.uncertainty.decomposition import FloatArray
 
-FACTORS = ("response", "initialisation", "order")
-SEED_COLUMNS = tuple(f"{factor}_seed" for factor in FACTORS)
 COMPONENTS = ("inter_unbiased", *FACTORS, "residual")
 ALL = slice(None)
 

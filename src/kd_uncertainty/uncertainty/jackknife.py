@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import xlogy
 
+from kd_uncertainty.schemas import FACTORS
 from kd_uncertainty.uncertainty.components import (
     COMPONENTS,
-    FACTORS,
     CrossedDesign,
     block_edges,
     components_from_pairs,

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.uncertainty.components import SEED_COLUMNS, crossed_design
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
+from kd_uncertainty.uncertainty.components import crossed_design
 from kd_uncertainty.uncertainty.decomposition import FloatArray
-from kd_uncertainty.uncertainty.predictions import ARM_KEYS
 
 METRICS = ("accuracy", "nll", "brier", "ece", "agreement", "kl_to_teacher")
 SHARES = ("accuracy", "ece", "agreement")

@@ -11,9 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from kd_uncertainty.errors import UserError
-
-ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
-SEED_COLUMNS = ("response_seed", "initialisation_seed", "order_seed")
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 
 
 class SplitLogits(NamedTuple):

@@ -25,7 +25,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kd_uncertainty.uncertainty.components import FACTORS, CrossedDesign
+from kd_uncertainty.schemas import FACTORS
+from kd_uncertainty.uncertainty.components import CrossedDesign
 from kd_uncertainty.uncertainty.decomposition import FloatArray
 
 MAX_LOG_DEVIATION = 12.0

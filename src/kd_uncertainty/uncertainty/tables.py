@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 from kd_uncertainty.uncertainty.budget import ResponseBudget, fit_response_budget
-from kd_uncertainty.uncertainty.components import COMPONENTS, SEED_COLUMNS, crossed_design, gram_matrices
+from kd_uncertainty.uncertainty.components import COMPONENTS, crossed_design, gram_matrices
 from kd_uncertainty.uncertainty.decomposition import FloatArray, as_probabilities
 from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_components, sample_decompositions
-from kd_uncertainty.uncertainty.predictions import ARM_KEYS, read_arms
+from kd_uncertainty.uncertainty.predictions import read_arms
 from kd_uncertainty.uncertainty.resampling import Multipliers, interval
 
 CURVE_KEYS = ("teacher", "target", "weighting", "mixing", "temperature")

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from kd_uncertainty.hooks.tracking.flatten import arm_name, metric_name, numeric_leaves
+from kd_uncertainty.schemas import ARM_KEYS
 
-ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
 SPLIT = "test"
 """The split whose arm metrics become MLflow metrics; the others are in the tables."""
 COMPONENTS = ("total", "intra", "inter", "response", "initialisation", "order")
@@ -101,13 +101,13 @@ def _student_curves(_: str, curves: pd.DataFrame, load: Load) -> Record:
     plan = load("plan")
     if plan is None:
         return Record()
-    arms = plan.assign(curve=[arm_name(row) for row in plan[ARM_KEYS].to_dict("records")])
+    arms = plan.assign(curve=[arm_name(row) for row in plan[list(ARM_KEYS)].to_dict("records")])
     means = curves.merge(arms[["student", "curve"]], on="student").groupby(["curve", "epoch"])["train_loss"].mean()
     return Record(_points(means.reset_index(), lambda r: metric_name("train_loss", r["curve"]), "train_loss", "epoch"))
 
 
 def _plan(name: str, plan: pd.DataFrame, load: Load) -> Record:
-    counts = {"num_students": len(plan), "num_arms": len(plan[ARM_KEYS].drop_duplicates())}
+    counts = {"num_students": len(plan), "num_arms": len(plan[list(ARM_KEYS)].drop_duplicates())}
     return Record([Point(key, value) for key, value in counts.items()]) + _csv(name, plan, load)
 
 

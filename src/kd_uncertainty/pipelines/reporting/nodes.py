@@ -53,6 +53,10 @@ def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame) -> list[Fig
     return [figures[name] for name in FIGURES]
 
 
+def _about_data(task: dict[str, Any]) -> str:
+    return f"{sum(task['num_examples'].values()):,} examples, digest {task['source_digest']}"
+
+
 def write_report(
     summary: dict[str, Any],
     engine: dict[str, Any],
@@ -80,6 +84,7 @@ def write_report(
         "parameters": parameters,
         "seeds": {name: section["seed"] for name, section in parameters.items() if "seed" in section},
         "versions": {package: version(package) for package in _PACKAGES},
+        "data": _about_data(summary["task"]),
         "device": engine["device"],
         "backend": engine["backend"],
         "backend_reason": engine["reason"],
