@@ -6,6 +6,9 @@ import pytest
 
 from kd_uncertainty.config import expand_catalog, validate_parameters
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.fingerprints import content_token
+
+from .project import ROOT
 
 MLP = "kd_uncertainty.networks.MLP"
 
@@ -55,7 +58,7 @@ def test_patterns_become_entries_with_fingerprints_and_own_entries_win(project):
         "classification.task": own,
         "{anything}.else": {"type": "untouched"},
     }
-    expanded = expand_catalog(catalog, validate_parameters(raw))
+    expanded = expand_catalog(catalog, validate_parameters(raw), project.data)
     assert expanded["classification.task"] == own
     assert expanded["{anything}.else"] == {"type": "untouched"}
     entry = expanded["classification.examples"]
@@ -80,3 +83,15 @@ def test_own_files_stand_for_their_content_in_later_fingerprints(project, tmp_pa
     assert before["teachers"] == after["teachers"]
     assert before["plan"] != after["plan"]
     assert before["report"] != after["report"]
+
+
+def test_fingerprints_do_not_depend_on_the_working_folder(project, tmp_path, monkeypatch):
+    entry = {"type": "pandas.CSVDataset", "filepath": "README.md"}  # any file of the project, by its relative path
+    project.configure("test", "catalog", {"classification.source": entry})
+    # The configuration of a real project lies inside it; the copy under test does not, so the working folder tells.
+    monkeypatch.chdir(ROOT)
+    here = project.path("classification.examples")
+    monkeypatch.chdir(ROOT / "docs")
+    assert project.path("classification.examples") == here
+    assert content_token("README.md", ROOT) != "missing"
+    assert content_token("README.md", tmp_path) == "missing"

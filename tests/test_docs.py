@@ -290,7 +290,7 @@ def test_the_soft_labels_of_own_soft_labels_suffice_for_its_arms(finished, tmp_p
     (draws,) = {name: logits.shape[1] for name, logits in soft_labels.logits.items()}.items()
     section = next(body for body in blocks(ROOT / "docs/own-soft-labels.md", "yaml") if "parameters" in file_of(body))
     arms = yaml.safe_load(section)["classification"]["students"]["arms"]
-    plan = make_plan(StudentsOptions(arms=arms), [draws[0]])
+    plan = make_plan(StudentsOptions(arms=arms), dict([draws]))
     check_soft_labels(plan, dict([draws]))
     with pytest.raises(UserError) as error:
         check_soft_labels(plan, {"forest": 32})

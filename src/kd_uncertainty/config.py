@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
@@ -37,8 +39,13 @@ class StudyConfigLoader(OmegaConfigLoader):
             loaded = self._with_own_arguments(loaded)
             validate_parameters(loaded)
         if key == "catalog":
-            return expand_catalog(loaded, validate_parameters(self["parameters"]))
+            return expand_catalog(loaded, validate_parameters(self["parameters"]), self._project())
         return loaded
+
+    def _project(self) -> Path:
+        """The project that the configuration belongs to, which relative paths start from; Kedro does not tell us."""
+        found = find_kedro_project(Path(self.conf_source)) or find_kedro_project(Path.cwd())
+        return Path(found or Path.cwd())
 
     def _with_own_arguments(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Let a network class that an environment or ``--params`` names start from no arguments.
@@ -103,15 +110,21 @@ def _suggestion(location: tuple[Any, ...]) -> str:
     return f"; known here: {', '.join(known)}" if known else "; remove it"
 
 
-def expand_catalog(catalog: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
-    """Write the ``"{study}.<table>"`` entries out for every study, with fingerprints in their paths."""
+def expand_catalog(catalog: Mapping[str, Any], parameters: Parameters, project: Path) -> dict[str, Any]:
+    """Write the ``"{study}.<table>"`` entries out for every study, with fingerprints in their paths.
+
+    Args:
+        catalog: as configured.
+        parameters: all of them, validated.
+        project: the folder that relative paths start from.
+    """
     ours = {name: entry for name, entry in catalog.items() if name.startswith(STUDY_PREFIX) and _stage(entry)}
     patterns = {name.removeprefix(STUDY_PREFIX): entry for name, entry in ours.items()}
     expanded = {name: entry for name, entry in catalog.items() if name not in ours}
     for study in studies(parameters):
         stages = {table: _stage(entry) for table, entry in patterns.items()}
         own = {name.removeprefix(f"{study}."): entry for name, entry in catalog.items() if name.startswith(f"{study}.")}
-        fingerprints = StageFingerprints(study, parameters, stages, own)
+        fingerprints = StageFingerprints(study, parameters, stages, own, project)
         for table, entry in patterns.items():
             if table not in own:
                 expanded[f"{study}.{table}"] = _fill(entry, study, fingerprints)

@@ -35,14 +35,21 @@ class StageFingerprints:
         parameters: all validated parameters.
         stages: for each table that the project writes, the stage that writes it.
         own: catalog entries that the user (or the base catalog) names in full, by table: these stand for their content.
+        project: the folder that relative paths start from.
     """
 
     def __init__(
-        self, study: str, parameters: Parameters, stages: Mapping[str, str], own: Mapping[str, Mapping[str, Any]]
+        self,
+        study: str,
+        parameters: Parameters,
+        stages: Mapping[str, str],
+        own: Mapping[str, Mapping[str, Any]],
+        project: Path,
     ) -> None:
         from kd_uncertainty.pipelines import FORMAT_VERSIONS, study_pipeline
 
         self._study, self._parameters, self._stages, self._own = study, parameters, stages, own
+        self._project = project
         self._pipeline: Pipeline = study_pipeline(study)
         self._versions = FORMAT_VERSIONS
         self._known: dict[str, str] = {}
@@ -60,7 +67,7 @@ class StageFingerprints:
             return self._section(name.removeprefix("params:"))
         table = name.removeprefix(f"{self._study}.")
         if table in self._own:
-            return entry_token(self._own[table])
+            return entry_token(self._own[table], self._project)
         return self.of(self._stages[table])
 
     def _section(self, path: str) -> Any:
@@ -76,17 +83,17 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
 
-def entry_token(entry: Mapping[str, Any]) -> list[Any]:
+def entry_token(entry: Mapping[str, Any], project: Path) -> list[Any]:
     """What a catalog entry's data depends on: its settings, the content of its file, the package of a bundled table."""
     settings = {key: value for key, value in entry.items() if key not in ("metadata", "validator")}
     filepath = settings.pop("filepath", None)
-    content = None if filepath is None else content_token(str(filepath))
+    content = None if filepath is None else content_token(str(filepath), project)
     return [settings, content, sklearn.__version__ if str(entry.get("type", "")).endswith("BundledTable") else None]
 
 
-def content_token(filepath: str) -> str:
+def content_token(filepath: str, project: Path) -> str:
     """SHA-256 of a local file, what the file system offers for a remote one, or ``missing``."""
-    path = Path(filepath)
+    path = project / filepath
     if path.is_file():
         return sha256_of(path)
     if "://" in filepath:

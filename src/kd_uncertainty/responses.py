@@ -76,13 +76,19 @@ def batches(example_ids: NDArray[np.int64], size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, len(example_ids), size))
 
 
-def teacher_names(data: pa.Table | pd.DataFrame) -> list[str]:
-    """Names of the teachers in a soft-label table, in the order in which they first appear."""
-    names = data.column_names if isinstance(data, pa.Table) else list(data.columns)
-    if "teacher" not in names:
-        return [NAMELESS]
-    column = data.column("teacher").to_pandas() if isinstance(data, pa.Table) else data["teacher"]
-    return [str(name) for name in pd.unique(column)]
+def num_draws(data: pa.Table | pd.DataFrame) -> dict[str, int]:
+    """Posterior draws of each teacher in a soft-label table, teachers in the order in which they first appear.
+
+    Raises:
+        UserError: if there are no soft labels in the table.
+    """
+    table, column = _soft_label_table(data)
+    draws: dict[str, int] = {}
+    for row, name in enumerate(table.column("teacher").to_pylist()):
+        if str(name) not in draws:
+            first = _as_array(table.column(column).slice(row, 1).combine_chunks(), f"soft labels of teacher '{name}'")
+            draws[str(name)] = first.shape[1]
+    return draws
 
 
 def read_soft_labels(data: pa.Table | pd.DataFrame, example_ids: NDArray[np.int64], num_classes: int) -> SoftLabels:
@@ -95,6 +101,16 @@ def read_soft_labels(data: pa.Table | pd.DataFrame, example_ids: NDArray[np.int6
         UserError: if a column or an example is missing or doubled, the number of classes differs, or a value is not
             finite (or, for probabilities, not a distribution).
     """
+    table, column = _soft_label_table(data)
+    logits = {}
+    for name in table.column("teacher").unique().to_pylist():
+        rows = table.filter(pa.compute.equal(table.column("teacher"), name))
+        logits[str(name)] = _teacher_logits(str(name), rows, column, example_ids, num_classes)
+    return SoftLabels(example_ids, logits)
+
+
+def _soft_label_table(data: pa.Table | pd.DataFrame) -> tuple[pa.Table, str]:
+    """The table with a teacher column, and the name of the column that holds its values."""
     table = data if isinstance(data, pa.Table) else _to_arrow(data)
     column = "logits" if "logits" in table.column_names else "probabilities"
     for needed in ("example_id", column):
@@ -105,14 +121,9 @@ def read_soft_labels(data: pa.Table | pd.DataFrame, example_ids: NDArray[np.int6
             )
     if "teacher" not in table.column_names:
         table = table.append_column("teacher", pa.array([NAMELESS] * len(table)))
-    names = table.column("teacher").unique().to_pylist()
-    if not names:
+    if not len(table):
         raise UserError("soft labels: the table is empty")
-    logits = {}
-    for name in names:
-        rows = table.filter(pa.compute.equal(table.column("teacher"), name))
-        logits[str(name)] = _teacher_logits(str(name), rows, column, example_ids, num_classes)
-    return SoftLabels(example_ids, logits)
+    return table, column
 
 
 def _to_arrow(frame: pd.DataFrame) -> pa.Table:

@@ -38,7 +38,7 @@ def plan():
         block("label", num_responses=(1, 3)),
         block("posterior", num_responses=(1, 4), temperature=(2.0,)),
     )
-    return make_plan(crossing(*arms, responses=6), ["dropout"])
+    return make_plan(crossing(*arms, responses=6), {"dropout": 64})
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_teacher_without_a_posterior_is_refused_for_posterior_targets_only(pla
 
 
 def test_one_response_level_of_one_draw_is_enough_of_a_posterior():
-    plan = make_plan(crossing(block("posterior"), responses=1), ["a"])
+    plan = make_plan(crossing(block("posterior"), responses=1), {"a": 8})
     check_soft_labels(plan, {"a": 2})
 
 

@@ -66,7 +66,7 @@ def small_job(**changes: Any) -> PopulationJob:
             block("posterior", num_responses=(2,), temperature=(2.0,)),
             responses=2,
         ),
-        ["dropout"],
+        {"dropout": 8},
     )
     settings: dict[str, Any] = {
         "plan": plan,

@@ -120,6 +120,16 @@ def test_label_noise_flips_exactly_the_stated_share_of_training_labels_to_anothe
     assert (rest["target"] == rest["source_target"]).all()
 
 
+def test_only_a_table_that_suggests_label_noise_gets_it_unasked():
+    assert prepare_task(table(), options(label_noise=None))[1]["num_flipped"] == 0
+    suggesting = table()
+    suggesting.attrs["label_noise"] = 0.25
+    train = prepare_task(suggesting, options(label_noise=None))[1]
+    assert train["num_flipped"] == round(0.25 * train["num_examples"]["train"])
+    assert train["label_noise"] == 0.25
+    assert prepare_task(suggesting, options(label_noise=0.0))[1]["num_flipped"] == 0
+
+
 def test_flipped_labels_are_uniform_over_the_other_classes():
     labels = np.zeros(40_000, dtype=np.int64)
     noisy = flip_labels(labels, np.arange(40_000), 5, 1.0, seed=3)

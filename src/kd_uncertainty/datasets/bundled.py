@@ -8,11 +8,14 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
-from kd_uncertainty.tasks.bundled import load_bundled
+from kd_uncertainty.tasks.bundled import LABEL_NOISE, load_bundled
 
 
 class BundledTable(AbstractDataset[NoReturn, pd.DataFrame]):
     """A bundled table by name: ``digits``, ``wine`` or ``breast_cancer``.
+
+    ``label_noise`` is a suggestion that travels with the table (``attrs``): these tables are too clean to be
+    interesting, and a user's own are not to be made noisier unasked.
 
     Example:
         ``` yaml
@@ -22,13 +25,16 @@ class BundledTable(AbstractDataset[NoReturn, pd.DataFrame]):
         ```
     """
 
-    def __init__(self, name: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, name: str, label_noise: float = 0.0, metadata: dict[str, Any] | None = None) -> None:
         self._name = name
+        self._label_noise = label_noise
         self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Load the table."""
-        return load_bundled(self._name)
+        table = load_bundled(self._name)
+        table.attrs[LABEL_NOISE] = self._label_noise
+        return table
 
     def save(self, data: NoReturn) -> None:
         """Refuse: bundled tables are read-only."""
@@ -38,7 +44,7 @@ class BundledTable(AbstractDataset[NoReturn, pd.DataFrame]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"name": self._name}
+        return {"name": self._name, "label_noise": self._label_noise}
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows, for Kedro-Viz."""

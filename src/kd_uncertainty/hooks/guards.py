@@ -104,7 +104,7 @@ def require_possible_plan(study: StudyOptions | Mapping[str, Any]) -> None:
         name: 1 if teacher.deterministic else options.responses.num_draws
         for name, teacher in options.teachers.posteriors.items()
     }
-    check_soft_labels(make_plan(options.students, list(draws)), draws)
+    check_soft_labels(make_plan(options.students, draws), draws)
 
 
 def _plain(study: Mapping[str, Any]) -> dict[str, Any]:

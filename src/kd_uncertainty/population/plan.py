@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
@@ -58,7 +58,7 @@ class Arm(NamedTuple):
     temperature: float
 
 
-def make_plan(options: Crossing, teachers: Sequence[str]) -> pd.DataFrame:
+def make_plan(options: Crossing, num_draws: Mapping[str, int]) -> pd.DataFrame:
     """Return the plan: columns student, arm, ``ARM_KEYS``, ``SEED_COLUMNS``; one row a student.
 
     Arms are numbered block by block, in each block as the product teachers x num_responses x mixing x temperature in
@@ -68,12 +68,18 @@ def make_plan(options: Crossing, teachers: Sequence[str]) -> pd.DataFrame:
 
     Args:
         options: the arms and the numbers of seeds.
-        teachers: names of the teachers that have responses, in order.
+        num_draws: cached posterior draws of each teacher, in order. An arm that names no teachers takes all; a
+            posterior one takes those with more than one draw, since a single draw has no randomness.
 
     Raises:
         UserError: if an arm names an unknown teacher, or two arms are the same.
     """
-    arms = [arm for position, block in enumerate(options.arms) for arm in _arms(block, position, teachers)]
+    arms = [arm for position, block in enumerate(options.arms) for arm in _arms(block, position, num_draws)]
+    if not arms:
+        raise UserError(
+            "students.arms: no arm is left to train; target: posterior takes only teachers with more than one cached "
+            "draw, so add an arm with target: label or exact"
+        )
     for number, arm in enumerate(arms):
         if arm in arms[:number]:
             described = ", ".join(f"{key}: {value}" for key, value in arm._asdict().items())
@@ -96,15 +102,19 @@ def make_plan(options: Crossing, teachers: Sequence[str]) -> pd.DataFrame:
     return plan
 
 
-def _arms(block: Block, position: int, teachers: Sequence[str]) -> Iterator[Arm]:
+def _arms(block: Block, position: int, num_draws: Mapping[str, int]) -> Iterator[Arm]:
     if block.target == "one_hot":
         names: Sequence[str] = (NO_TEACHER,)
     else:
-        names = tuple(teachers) if block.teachers is None else block.teachers
+        names = _willing(block.target, num_draws) if block.teachers is None else block.teachers
         for name in names:
-            if name not in teachers:
+            if name not in num_draws:
                 raise UserError(
-                    f"students.arms[{position}].teachers: there is no teacher '{name}'; known: {', '.join(teachers)}"
+                    f"students.arms[{position}].teachers: there is no teacher '{name}'; known: {', '.join(num_draws)}"
                 )
     for name, count, mixing, temperature in product(names, block.num_responses, block.mixing, block.temperature):
         yield Arm(name, block.target, int(count), "average", float(mixing), float(temperature))
+
+
+def _willing(target: str, num_draws: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(name for name, draws in num_draws.items() if draws > 1 or target != "posterior")

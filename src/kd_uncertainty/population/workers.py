@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.job import PopulationJob

@@ -83,17 +83,17 @@ def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
 
 def budget_finding(budget: Budget) -> Finding:
     """How many responses to buy, and how sure that is."""
-    noun = {"label": "sampled labels", "posterior": "posterior draws"}.get(budget.target, budget.target)
-    origin = f"With {noun} from the {budget.teacher} teacher{budget.variant()}"
+    noun = {"label": "sampled label", "posterior": "posterior draw"}.get(budget.target, budget.target)
+    origin = f"from the {budget.teacher} teacher{budget.variant()}"
     figures = {**budget.as_json()}
     goal = f"responses cause less than {percent(budget.threshold, 0)} of the inter-student variance"
     if budget.unbounded:
-        title = f"{origin}, no number per example is enough"
+        title = f"For students that agree, no number of {noun}s {origin} is enough"
         sentence = f"{title}: by the fit ({budget.fit_text()}) there is no k past which {goal}."
         return Finding("responses", title, sentence, "unbounded", figures)
     k = int(budget.recommended.estimate)
-    title = f"{origin}, buy {k} per example"
-    sentence = f"{title} {_count_interval(budget)}: from there on {goal}."
+    title = f"For students that agree, buy {plural(k, noun)} {origin}"
+    sentence = f"{title} per example {_count_interval(budget)}: from there on {goal}."
     if budget.extrapolated:
         sentence += (
             f" This is extrapolated beyond the largest k that was measured, {budget.largest_measured}, along the fit "

@@ -9,6 +9,9 @@ from sklearn import datasets
 
 from kd_uncertainty.errors import UserError
 
+LABEL_NOISE = "label_noise"
+"""Attribute of a table: the label noise that it suggests."""
+
 _LOADERS: dict[str, Callable[..., object]] = {
     "digits": datasets.load_digits,
     "wine": datasets.load_wine,

@@ -19,8 +19,10 @@ class IngestionOptions(Options):
     drop_columns: tuple[str, ...] = Field((), description="columns that are not inputs: identifiers, leaks")
     validation_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
-    label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.0, description="fraction of the training labels that are flipped to another class"
+    label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
+        None,
+        description="fraction of the training labels that are flipped to another class; null: what a bundled table "
+        "suggests, none for your own",
     )
     standardise: bool = Field(True, description="scale numeric inputs to zero mean and unit variance")
     seed: Seed = 0

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.tasks.bundled import LABEL_NOISE
 from kd_uncertainty.tasks.options import SPLITS, IngestionOptions
 
 # train_test_split needs a member of every class on both sides of both cuts.
@@ -48,7 +49,8 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
     split = _split(labels, classes, options)
     train = np.flatnonzero(split == "train")
     inputs, names = _preprocess(features, train, options)
-    noisy = flip_labels(labels, train, len(classes), options.label_noise, options.seed)
+    noise = source.attrs.get(LABEL_NOISE, 0.0) if options.label_noise is None else options.label_noise
+    noisy = flip_labels(labels, train, len(classes), noise, options.seed)
     examples = pd.DataFrame(
         {
             "example_id": np.arange(len(frame), dtype=np.int64),
@@ -60,7 +62,7 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
         }
     )
     description = _describe(examples, classes, names, options)
-    return Task(examples, description | {"source_digest": table_digest(source)})
+    return Task(examples, description | {"label_noise": noise, "source_digest": table_digest(source)})
 
 
 def table_digest(table: pd.DataFrame) -> str:
@@ -224,7 +226,6 @@ def _describe(
         "classes": classes,
         "features": names,
         "num_examples": {split: int(counts[split]) for split in SPLITS},
-        "label_noise": options.label_noise,
         "num_flipped": int(examples["label_flipped"].sum()),
         "seed": options.seed,
     }

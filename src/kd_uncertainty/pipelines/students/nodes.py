@@ -18,13 +18,13 @@ from kd_uncertainty.population import workers
 from kd_uncertainty.population.job import PopulationJob
 from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.population.tables import curve_table, prediction_tables
-from kd_uncertainty.responses import read_soft_labels, teacher_names
+from kd_uncertainty.responses import num_draws, read_soft_labels
 from kd_uncertainty.tasks.examples import example_tensors
 
 
 def make_plan(responses: pa.Table | pd.DataFrame, students: StudentsOptions) -> pd.DataFrame:
     """One row a student."""
-    return plans.make_plan(students, teacher_names(responses))
+    return plans.make_plan(students, num_draws(responses))
 
 
 def train_students(
