@@ -62,19 +62,19 @@ class ConsoleHooks:
             console.print()
             console.print(summary_table(catalog.load(name)))
             if self._seconds:
-                console.print(f"seconds  {self._stages(study)}", highlight=False)
+                console.print(f"seconds  {self._stages(study)}", highlight=False, soft_wrap=True)
             report = Path(str(self._entries.get(f"{study}.report", {}).get("filepath", "")))
             console.print(f"report   {self._short(report)}", soft_wrap=True, highlight=False)
         console.print("MLflow   make mlflow, then http://127.0.0.1:5000", highlight=False)
         console.print("graph    make viz, then http://127.0.0.1:4141", highlight=False)
 
     def _stages(self, study: str) -> str:
-        """Seconds of each stage of a study, in the order in which they ran."""
+        """Seconds of each stage of a study, in the order in which they ended."""
         totals: dict[str, float] = {}
         for name, seconds in self._seconds.items():
             owner, stage, _ = name.split(".", 2)
             if owner == study:
-                totals[stage] = totals.get(stage, 0.0) + seconds
+                totals[stage] = totals.pop(stage, 0.0) + seconds
         return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in totals.items())
 
     def _short(self, path: Path) -> Path:
