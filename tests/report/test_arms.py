@@ -32,11 +32,21 @@ def test_no_share_of_a_sum_that_is_not_positive(tables):
     assert read_arms(tables)[3].share("order", "test") is None
 
 
-def test_best_is_the_lowest_mean_validation_nll(tables):
+def arm_with(number, estimate, upper):
+    lower = 2 * estimate - upper
+    return Arm(number, "t", "label", 1, metrics={"validation": {"nll": Estimate(estimate, lower, upper)}})
+
+
+def test_best_is_the_arm_whose_validation_nll_is_surely_lowest(tables):
     frame = tables["arm_metrics"]
     rows = frame[(frame["metric"] == "nll") & (frame["split"] == "validation")]
-    expected = rows.loc[rows["estimate"].idxmin(), "arm"]
-    assert best(read_arms(tables)).arm == expected
+    assert best(read_arms(tables)).arm == rows.loc[rows["upper"].idxmin(), "arm"]
+
+
+def test_a_lucky_uncertain_arm_is_not_best():
+    lucky, sure = arm_with(0, 0.42, 0.46), arm_with(1, 0.43, 0.44)
+    assert best([lucky, sure]) is sure
+    assert best([lucky, arm_with(2, 0.44, float("nan"))]).arm == 2  # without intervals the estimate has to do
 
 
 def test_arms_without_a_figure_are_never_best():

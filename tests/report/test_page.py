@@ -220,7 +220,7 @@ def test_validation_split(tables, task, provenance):
 
 def test_where_the_control_wins_the_best_distilled_arm_stands_beside_it(tables, task, provenance):
     frame = tables["arm_metrics"]
-    frame.loc[(frame["target"] == "one_hot") & (frame["metric"] == "nll"), "estimate"] = 0.01
+    frame.loc[(frame["target"] == "one_hot") & (frame["metric"] == "nll"), ["estimate", "lower", "upper"]] = 0.01
     text = Page(render(tables, task, provenance)).text
     assert "Train students on the data's own labels" in text
     assert "best distilled arm, test" in text

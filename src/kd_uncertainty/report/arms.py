@@ -132,9 +132,17 @@ def read_arms(tables: Tables) -> list[Arm]:
 
 
 def best(arms: Sequence[Arm], split: str = "validation", metric: str = "nll") -> Arm | None:
-    """The arm with the lowest mean of a metric; by default the validation NLL, on which every choice rests."""
+    """The arm whose mean metric is surely lowest; by default the validation NLL, on which every choice rests.
+
+    That is the arm with the lowest upper end of the interval (of the estimate, where there is no interval). Among many
+    arms the lowest estimate belongs too often to an uncertain one that was lucky.
+    """
     candidates = [arm for arm in arms if arm.metric(metric, split).known]
-    return min(candidates, key=lambda arm: (arm.metric(metric, split).estimate, arm.arm), default=None)
+    return min(candidates, key=lambda arm: (_pessimistic(arm.metric(metric, split)), arm.arm), default=None)
+
+
+def _pessimistic(figure: Estimate) -> float:
+    return figure.estimate if math.isnan(figure.upper) else figure.upper
 
 
 def _keys(tables: Tables) -> dict[int, tuple[str, str, int, str, float, float]]:

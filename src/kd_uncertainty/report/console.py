@@ -18,7 +18,8 @@ Figures = Mapping[str, Any]
 def summary_table(summary: Figures) -> Table:
     """One row a teacher: its accuracy, its best students' accuracy, intra, inter by source, responses to buy.
 
-    The best arm of a teacher is the one with the lowest validation NLL; figures are those of the summary's split.
+    The best arm of a teacher is the one whose validation NLL is surely lowest (``arms.best``); figures are those of the
+    summary's split.
 
     Args:
         summary: From `make_summary`.

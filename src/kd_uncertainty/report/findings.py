@@ -41,9 +41,10 @@ def choice_finding(choice: Arm, split: str) -> Finding:
     """Which teacher, target and k to choose: by validation NLL, with the other split only reported."""
     nll, shown = choice.metric("nll", "validation"), choice.metric("nll", split)
     accuracy = choice.metric("accuracy", split)
-    sentence = f"Train students on {choice.named()}: the lowest mean validation NLL, {with_interval(nll)}" + (
-        f" over {plural(choice.num_students, 'student')}." if choice.num_students else "."
+    sentence = f"Train students on {choice.named()}: their validation NLL, {with_interval(nll)}" + (
+        f" over {plural(choice.num_students, 'student')}" if choice.num_students else ""
     )
+    sentence += ", has the lowest upper end of all arms."
     if split != "validation":
         sentence += (
             f" On the {split} split, which played no part in the choice, they reach NLL {with_interval(shown)} "

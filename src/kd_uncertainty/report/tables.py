@@ -32,12 +32,12 @@ class TableView:
 
 
 def rivals_table(tables: Tables, split: str, count: int = 6) -> TableView:
-    """The arms with the lowest validation NLL, and their difference to the first."""
+    """The chosen arm, then those with the lowest validation NLL, and their difference to it."""
     arms = read_arms(tables)
     choice = best(arms)
     ranked = sorted(
         (arm for arm in arms if arm.metric("nll", "validation").measured),
-        key=lambda arm: arm.metric("nll", "validation").estimate,
+        key=lambda arm: (choice is None or arm.arm != choice.arm, arm.metric("nll", "validation").estimate),
     )
     # One number of decimals for the column, so that it can be read downwards.
     places = max((decimals(arm.metric("nll", "validation")) for arm in ranked[:count]), default=3)
@@ -58,7 +58,7 @@ def rivals_table(tables: Tables, split: str, count: int = 6) -> TableView:
             )
         )
     header = ("teacher", "target", "validation NLL", "difference to the choice", "verdict", f"{split} accuracy")
-    return TableView("The arms with the lowest validation NLL", header, tuple(rows), 2)
+    return TableView("The choice, and the arms with the lowest validation NLL", header, tuple(rows), 2)
 
 
 def theory_table(budgets: Sequence[Budget]) -> TableView:

@@ -53,7 +53,7 @@ def test_students_of_the_wanted_arm_are_shown(tables):
 def test_the_report_shows_each_teachers_best_arm_by_validation(tables):
     frame = tables["arm_metrics"]
     best = rows_of(frame, teacher="dropout", target="posterior", num_responses=2, metric="nll", split="validation")
-    frame.loc[best, "estimate"] = 0.0
+    frame.loc[best, ["estimate", "lower", "upper"]] = 0.0
     texts = [note.text for note in make_figures(tables)["reliability_diagram"].layout.annotations]
     assert any("students: posterior, k = 2" in text for text in texts)
 
