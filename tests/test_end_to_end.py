@@ -117,6 +117,8 @@ def test_the_plan_crosses_its_three_seeds(finished):
 def test_the_responses_explain_themselves(finished):
     facts = json.loads(pq.read_schema(finished.path("classification.responses")).metadata[b"kd_uncertainty"])
     assert facts["seed"] == 2
+    assert facts["format_version"] == 1
+    assert facts["fingerprint"] == finished.path("classification.responses").parent.name
     assert facts["teachers"]["dropout"] == {"kind": "mc_dropout", "draws": 8}
     assert facts["teachers"]["deterministic"]["draws"] == 1
     assert len(facts["classes"]) == 10

@@ -127,10 +127,22 @@ FAULTS = [
     ),
     Fault(
         "too few draws for the posterior arms",
-        ["responses.num_draws to 30"],
+        ["responses.num_draws", "to 30 or more"],
         study(students={"arms": [{"target": "posterior", "teachers": ["ensemble"], "num_responses": [10]}]}),
         before_any_node=True,
     ),
+    Fault("true where a number is needed", ["training.epochs", "needs a number, not true"], study(students={"training": {"epochs": True}})),
+    Fault("an empty list", ["arms.0.num_responses", "at least 1"], study(students={"arms": [{**ARM, "num_responses": []}]})),
+    Fault("a slip of the finger", ["9,000,000,000 students", "1,000,000"], study(students={"response_seeds": 10**9, "initialisation_seeds": 3, "order_seeds": 3})),
+    Fault("a teacher with a slash", ["'a/b'", "without '/'"], study(teachers={"posteriors": {"a/b": {"kind": "deterministic"}}})),
+    Fault("a teacher called none", ["'none'", "students without a teacher"], study(teachers={"posteriors": {"none": {"kind": "deterministic"}}})),
+    Fault("built-in network of negative width", ["students.network", "hidden", "-3"], study(students={"network": {"arguments": {"hidden": [-3]}}})),
+    # command line and configuration
+    Fault("unknown pipeline", ["'clasification'"], pipeline="clasification"),
+    Fault("unreadable parameters", ["parameters_broken.yml"], arrange=lambda project, _: (project.conf / "test/parameters_broken.yml").write_text("a: [1,\nb: 2\n")),
+    Fault("unreadable catalog", ["catalog.yml"], arrange=lambda project, _: (project.conf / "test/catalog.yml").write_text("a:\n\t- b\n")),
+    Fault("data folder is no path", ["globals", "'data' must be the path"], arrange=lambda project, _: project.configure("base", "globals", {"data": None})),
+    Fault("unknown dataset type", ["classification.source", "CVSDataset"], arrange=lambda project, _: project.configure("test", "catalog", {"classification.source": {"type": "pandas.CVSDataset", "filepath": "x.csv"}})),
     # networks
     Fault("network module missing", ["'nowhere'", "src/"], study(students={"network": {"class": "nowhere.Net"}})),
     Fault("network class missing", ["no class 'Missing'"], study(students={"network": {"class": "own_networks.Missing"}})),

@@ -11,6 +11,7 @@ from kedro.framework.hooks import hook_impl
 
 from kd_uncertainty import pipelines
 from kd_uncertainty.cli import user_error
+from kd_uncertainty.fingerprints import MISSING, content_token, source_token
 from kd_uncertainty.pipelines import STAGES, study_pipeline
 
 from .project import Project
@@ -120,7 +121,6 @@ def test_a_raised_format_version_recomputes_its_stage_and_what_follows(project, 
 
 
 def test_the_code_of_ones_own_network_is_part_of_the_fingerprint(project, tmp_path, monkeypatch):
-    from kd_uncertainty.fingerprints import source_token
 
     module = tmp_path / "own_nets.py"
     code = "from torch import nn\nclass Net(nn.Linear):\n    pass\n"
@@ -129,13 +129,45 @@ def test_the_code_of_ones_own_network_is_part_of_the_fingerprint(project, tmp_pa
     params = {"classification": {"students": {"network": {"class": "own_nets.Net", "arguments": {"bias": True}}}}}
 
     def students_folder():
-        source_token.cache_clear()
         return project.path("classification.plan", params=params).parent.name
 
     first = students_folder()
     assert students_folder() == first
     module.write_text(code + "# edited\n")
     assert students_folder() != first
+
+
+def test_a_folder_as_source_counts_with_every_file_in_it(tmp_path):
+    folder = tmp_path / "parts"
+    assert content_token("parts", tmp_path) == MISSING
+    (folder / "a=1").mkdir(parents=True)
+    (folder / "a=1" / "part.parquet").write_bytes(b"one")
+    first = content_token("parts", tmp_path)
+    (folder / "a=1" / "part.parquet").write_bytes(b"two")
+    second = content_token("parts", tmp_path)
+    (folder / "a=2").mkdir()
+    (folder / "a=2" / "part.parquet").write_bytes(b"one")
+    assert len({first, second, content_token("parts", tmp_path), MISSING}) == 4
+
+
+def test_the_code_of_a_package_counts_wherever_the_class_is_defined_in_it(tmp_path, monkeypatch):
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from own_package.impl import Net\n")
+    code = "from torch import nn\nclass Net(nn.Linear):\n    pass\n"
+    (package / "impl.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = source_token("own_package.Net")
+    (package / "impl.py").write_text(code + "# edited\n")
+    assert source_token("own_package.Net") != first
+    assert source_token("kd_uncertainty.networks.MLP") is None
+
+
+def test_data_that_cannot_be_seen_are_named(tmp_path, caplog):
+    other = Project(tmp_path)
+    other.configure("test", "catalog", {"classification.source": {"type": "pandas.SQLQueryDataset"}})
+    assert other.session().load_context().config_loader["catalog"]
+    assert "'classification.source' (pandas.SQLQueryDataset) has no filepath" in caplog.text
 
 
 ARTEFACTS = sorted(name.partition(".")[2] for name in study_pipeline("classification").all_outputs())

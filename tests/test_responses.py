@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -13,6 +14,7 @@ from kd_uncertainty.responses import (
     METADATA_KEY,
     batches,
     describe,
+    num_draws,
     read_soft_labels,
     response_schema,
     response_table,
@@ -116,3 +118,75 @@ def test_unusable_soft_labels_are_refused_in_one_sentence(data, words):
 def test_a_wrong_number_of_classes_is_named():
     with pytest.raises(UserError, match="3 classes where the task has 4"):
         read_soft_labels(frame(), IDS, 4)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda f: f.assign(example_id=f["example_id"].astype(float)),
+        lambda f: f.assign(example_id=f["example_id"].astype("Int32")),
+        lambda f: f.assign(example_id=[Decimal(int(i)) for i in f["example_id"]]),
+        lambda f: f.assign(teacher=f["teacher"].astype("category")),
+        lambda f: f.assign(logits=[[[Decimal(str(v)) for v in draw] for draw in cell] for cell in f["logits"]]),
+    ],
+)
+def test_numbers_and_names_of_any_type_mean_the_same(convert):
+    labels = read_soft_labels(convert(frame()), IDS, 3)
+    np.testing.assert_allclose(labels.logits["t"], LOGITS.transpose(0, 1).numpy(), rtol=1e-6)
+    assert num_draws(convert(frame())) == {"t": 2}
+
+
+def test_decimals_of_duckdb_are_numbers():
+    table = duckdb.sql(
+        "select range::integer as example_id, [0.9, 0.1] as probabilities from range(3)"
+    ).to_arrow_table()
+    assert pa.types.is_decimal(table.schema.field("probabilities").type.value_type)
+    labels = read_soft_labels(table, np.arange(3), 2)
+    np.testing.assert_allclose(labels.mean_probabilities("teacher"), [[0.9, 0.1]] * 3, atol=1e-7)
+
+
+def test_numbers_of_examples_agree_with_their_verb():
+    hole = [[0.0, 1.0, np.nan], [0.0, 1.0, 2.0]]
+    with pytest.raises(UserError, match=r": 1 example holds NaN .*example_id 5"):
+        read_soft_labels(broken(1, hole), IDS, 3)
+    with pytest.raises(UserError, match=r": 4 examples hold NaN .*example_id 3"):
+        read_soft_labels(frame(logits=[hole] * 4), IDS, 3)
+    with pytest.raises(UserError, match="1 example holds NaN or infinite"):
+        read_soft_labels(broken(1, [[0.0, 1.0, 1e300], [0.0, 1.0, 2.0]]), IDS, 3)
+
+
+def arrow(**columns):
+    ids = {"example_id": pa.array(IDS)}
+    return pa.table(ids | {"logits": pa.array(frame()["logits"].tolist())} | columns)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (frame(example_id=["a", "b", "c", "d"]), ["'example_id'", "of type string", "integers"]),
+        (frame(example_id=[True, False, True, False]), ["'example_id'", "of type bool", "integers"]),
+        (frame(example_id=[3.0, 5.5, 9.0, 11.0]), ["'example_id'", "whole"]),
+        (arrow(example_id=pa.array([3.0, float("nan"), 9.0, 11.0])), ["'example_id'", "whole"]),
+        (arrow(example_id=pa.array([3, 5, 9, 2**63], pa.uint64())), ["'example_id'", "64 bits"]),
+        (frame(example_id=[3, None, 9, None]), ["'example_id'", "empty in 2 rows"]),
+        (frame(teacher=["t", None, "t", "t"]), ["'teacher'", "empty in 1 row;"]),
+        (frame(teacher=[None] * 4), ["'teacher'", "empty in 4 rows"]),
+        (frame(teacher=["t", "", "t", "t"]), ["'teacher'", "empty name"]),
+        (frame(teacher="none"), ["teacher 'none'", "something else", "without a teacher"]),
+        (frame(teacher="a/b"), ["teacher 'a/b'", "without '/'"]),
+        (frame(teacher=[["t"]] * 4), ["'teacher'", "needs text"]),
+        (frame(logits=[[]] * 4), ["'t'"]),
+        (arrow(logits=pa.array([[]] * 4, pa.list_(pa.list_(pa.float32())))), ["lists are empty"]),
+        (arrow(logits=pa.array([[[]]] * 4, pa.list_(pa.list_(pa.float32())))), ["lists are empty"]),
+        (frame(logits=[[[1.0, 2.0, 3.0]], "x", 3, None]), ["cannot be read as a table of lists"]),
+        (pd.concat([frame(), frame()["example_id"]], axis=1), ["'example_id'"]),
+        (pa.table([IDS, IDS, IDS], names=["example_id", "example_id", "logits"]), ["'example_id' is there twice"]),
+    ],
+)
+def test_identifiers_and_names_that_cannot_be_used_are_refused_wherever_they_are_read(data, words):
+    for read in (lambda: read_soft_labels(data, IDS, 3), lambda: num_draws(data)):
+        with pytest.raises(UserError) as error:
+            read()
+        for word in words:
+            assert word in str(error.value)
+        assert "\n" not in str(error.value)

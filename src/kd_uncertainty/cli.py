@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import logging
+from types import TracebackType
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
-from kedro.validation.exceptions import ParameterValidationError
 
 from kd_uncertainty.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 @click.group(name="kd-uncertainty")
@@ -28,15 +31,46 @@ def user_error(error: BaseException) -> UserError | None:
     return None
 
 
+def sentence(error: Exception) -> str | None:
+    """What to tell the user in place of a traceback; None if the traceback is what is needed.
+
+    A ``UserError`` speaks for itself. Whatever goes wrong before the first node is about the command line or the
+    configuration (a pipeline that does not exist, YAML that cannot be read), and files that cannot be read or written
+    are the user's too. Anything else inside a node is a fault of the program, whose place matters.
+    """
+    cause = user_error(error)
+    if cause is not None:
+        return one_line(cause)
+    if isinstance(error, DatasetError | OSError) or not _inside_a_node(error.__traceback__):
+        return f"{one_line(error)} ({type(error).__name__})"
+    return None
+
+
+def one_line(error: BaseException) -> str:
+    """The error's text without line breaks."""
+    return " ".join(str(error).split()).rstrip(" .") or type(error).__name__
+
+
+def _inside_a_node(traceback: TracebackType | None) -> bool:
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__", "").startswith("kedro.runner"):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
 def _speaking(callback: Any) -> Any:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return callback(*args, **kwargs)
-        except (UserError, DatasetError, ParameterValidationError, ValueError) as error:
-            cause = user_error(error)
-            if cause is None and not isinstance(error, DatasetError):
+        except click.ClickException:
+            raise
+        except Exception as error:  # turned into a sentence, or raised again
+            told = sentence(error)
+            if told is None:
                 raise
-            raise click.ClickException(" ".join(str(cause or error).split())) from error
+            logger.debug("the whole story", exc_info=error)
+            raise click.ClickException(told) from error
 
     return run
 

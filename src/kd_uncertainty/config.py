@@ -9,6 +9,7 @@ Two things happen here, for every command that reads the configuration (``kedro 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,6 +39,8 @@ class StudyConfigLoader(OmegaConfigLoader):
         if key == "parameters":
             loaded = self._with_own_arguments(loaded)
             validate_parameters(loaded)
+        if key == "globals":
+            validate_globals(loaded)
         if key == "catalog":
             return expand_catalog(loaded, validate_parameters(self["parameters"]), self._project())
         return loaded
@@ -82,12 +85,37 @@ def validate_parameters(raw: Mapping[str, Any]) -> Parameters:
     try:
         return Parameters.model_validate(dict(raw))
     except ValidationError as error:
-        lines = [_complaint(problem) for problem in error.errors(include_url=False)]
+        lines = dict.fromkeys(_complaint(problem) for problem in _causes(error.errors(include_url=False)))
         raise UserError("parameters (conf/*/parameters, --params): " + "; ".join(lines)) from error
 
 
+def validate_globals(raw: Mapping[str, Any]) -> None:
+    """Check the one global that the project reads.
+
+    Raises:
+        UserError: if ``data`` is not the path of a folder.
+    """
+    data = raw.get("data", "data")
+    if not isinstance(data, str) or not data.strip():
+        raise UserError(f"globals (conf/*/globals.yml): 'data' must be the path of a folder (given: {data!r})")
+
+
+def _causes(problems: list[Any]) -> list[Any]:
+    """Leave out that a list is too short where that only follows from a mistake in one of its items."""
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short"
+        or not any(place[: len(problem["loc"])] == problem["loc"] != place for place in places)
+    ]
+
+
 def _complaint(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
+    # pydantic adds the member of a union that it tried, which is no part of the place
+    where = ".".join(
+        str(part) for part in problem["loc"] if not re.search(r"constrained-|literal\[|^int$|^str$", str(part))
+    )
     if problem["type"] == "extra_forbidden":
         return f"'{where}' is not a known parameter{_suggestion(problem['loc'])}"
     if problem["type"] == "missing":

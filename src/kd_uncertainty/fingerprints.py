@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,16 @@ import sklearn
 from kedro.pipeline import Pipeline
 
 from kd_uncertainty.artefacts import sha256_of
+from kd_uncertainty.networks import import_network
 from kd_uncertainty.options import Parameters
 from kd_uncertainty.typed import Options
 
 EXECUTION = "params:execution"
+MISSING = "missing"
+"""Stands for the content of a file that is not there."""
+_KNOWN_CODE = {"builtins", "kd_uncertainty", "torch", "typing"}
+
+logger = logging.getLogger(__name__)
 
 
 class StageFingerprints:
@@ -67,8 +73,19 @@ class StageFingerprints:
             return self._section(name.removeprefix("params:"))
         table = name.removeprefix(f"{self._study}.")
         if table in self._own:
-            return entry_token(self._own[table], self._project)
+            return self._own_token(name, self._own[table])
         return self.of(self._stages[table])
+
+    def _own_token(self, name: str, entry: Mapping[str, Any]) -> Any:
+        token = entry_token(entry, self._project)
+        if token[1] is None and not _is_bundled(entry):
+            logger.warning(
+                "catalog entry '%s' (%s) has no filepath, so a change of its data cannot be seen: after one, use plain "
+                "`kedro run`, not --only-missing-outputs",
+                name,
+                entry.get("type"),
+            )
+        return token
 
     def _section(self, path: str) -> Any:
         section: Any = self._parameters
@@ -88,18 +105,26 @@ def entry_token(entry: Mapping[str, Any], project: Path) -> list[Any]:
     settings = {key: value for key, value in entry.items() if key not in ("metadata", "validator")}
     filepath = settings.pop("filepath", None)
     content = None if filepath is None else content_token(str(filepath), project)
-    return [settings, content, sklearn.__version__ if str(entry.get("type", "")).endswith("BundledTable") else None]
+    return [settings, content, sklearn.__version__ if _is_bundled(entry) else None]
+
+
+def _is_bundled(entry: Mapping[str, Any]) -> bool:
+    return str(entry.get("type", "")).endswith("BundledTable")
 
 
 def content_token(filepath: str, project: Path) -> str:
-    """SHA-256 of a local file, what the file system offers for a remote one, or ``missing``."""
+    """SHA-256 of a local file or of all files in a folder, a remote file's own key, or ``missing``.
+
+    A folder stands for partitioned and for versioned data: whatever changes in it counts.
+    """
+    if "://" in filepath:
+        filesystem, remote = fsspec.url_to_fs(filepath)
+        return str(filesystem.ukey(remote)) if filesystem.exists(remote) else MISSING
     path = project / filepath
     if path.is_file():
         return sha256_of(path)
-    if "://" in filepath:
-        filesystem, remote = fsspec.url_to_fs(filepath)
-        return str(filesystem.ukey(remote)) if filesystem.exists(remote) else "missing"
-    return "missing"
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return digest([[str(file.relative_to(path)), sha256_of(file)] for file in files]) if files else MISSING
 
 
 def class_paths(value: Any) -> set[str]:
@@ -112,11 +137,20 @@ def class_paths(value: Any) -> set[str]:
     return set()
 
 
-@cache
 def source_token(class_path: str) -> str | None:
-    """SHA-256 of the file that defines a network class; None for the project's own, which format versions cover."""
-    module = class_path.rpartition(".")[0]
-    if module.split(".")[0] == "kd_uncertainty":
-        return None
-    found = importlib.util.find_spec(module)
-    return sha256_of(Path(found.origin)) if found and found.origin and Path(found.origin).is_file() else None
+    """Digest of the code that defines a network class; None for the project's own, which format versions cover.
+
+    That is every Python file of the packages (or the modules, outside a package) in which the class and its base
+    classes are defined, torch apart. Code that these import from elsewhere is not seen.
+    """
+    roots = {base.__module__.split(".")[0] for base in import_network(class_path).__mro__}
+    files = sorted(file for root in roots - _KNOWN_CODE for file in _python_files(root))
+    return digest([sha256_of(file) for file in files]) if files else None
+
+
+def _python_files(root: str) -> list[Path]:
+    found = importlib.util.find_spec(root)
+    folders = [Path(folder) for folder in (found.submodule_search_locations or [])] if found else []
+    if folders:
+        return [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    return [Path(found.origin)] if found and found.origin and Path(found.origin).is_file() else []

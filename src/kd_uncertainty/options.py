@@ -6,7 +6,7 @@ any node runs, so a study never starts with a setting that it cannot honour.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -20,6 +20,7 @@ from pydantic import (
 
 from kd_uncertainty.networks.options import NetworkOptions
 from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.schemas import NO_TEACHER
 from kd_uncertainty.tasks.options import IngestionOptions, Split
 from kd_uncertainty.teachers.contract import TeacherOptions, teacher_options
 from kd_uncertainty.typed import Fraction, Options, Seed, Share
@@ -38,6 +39,8 @@ __all__ = [
     "TeachersOptions",
     "TrainingOptions",
 ]
+
+Item = TypeVar("Item")
 
 TargetKind = Literal["one_hot", "label", "posterior", "exact"]
 """What a student is trained on: the data's own labels, sampled teacher labels, posterior draws, mean probabilities."""
@@ -60,25 +63,34 @@ class TeachersOptions(Options):
         kept = {name: options for name, options in value.items() if options is not None}
         if not kept:
             raise ValueError("at least one teacher is needed")
+        for name in kept:
+            if name == NO_TEACHER or not name or "/" in name:
+                raise ValueError(
+                    f"a teacher cannot be called '{name}'; choose a name without '/' that is not '{NO_TEACHER}', "
+                    "which stands for students without a teacher"
+                )
         return kept
 
 
 class ResponsesOptions(Options):
     """How much of every teacher's posterior is cached."""
 
-    num_draws: PositiveInt = Field(64, description="posterior draws cached for each example (1 if deterministic)")
+    num_draws: PositiveInt = Field(64, description="posterior draws cached for each example, none twice")
     batch_size: PositiveInt = Field(1024, description="examples per streamed batch and Parquet row group")
     seed: Seed = 2
+
+
+NonEmpty = Annotated[tuple[Item, ...], Field(min_length=1)]
 
 
 class ArmOptions(Options):
     """A block of arms: the product of its teachers, numbers of responses, mixings and temperatures."""
 
     target: TargetKind
-    teachers: tuple[str, ...] | None = Field(None, description="names; null means every teacher in the responses")
-    num_responses: tuple[PositiveInt, ...] = (1,)
-    mixing: tuple[Share, ...] = Field((1.0,), description="weight of the teacher's target beside the data's labels")
-    temperature: tuple[PositiveFloat, ...] = (1.0,)
+    teachers: NonEmpty[str] | None = Field(None, description="names; null means every teacher in the responses")
+    num_responses: NonEmpty[PositiveInt] = (1,)
+    mixing: NonEmpty[Share] = Field((1.0,), description="weight of the teacher's target beside the data's labels")
+    temperature: NonEmpty[PositiveFloat] = (1.0,)
 
     @field_validator("num_responses", "mixing", "temperature", "teachers", mode="before")
     @classmethod
@@ -98,6 +110,10 @@ class ArmOptions(Options):
         return self
 
 
+MOST_STUDENTS = 1_000_000
+"""Students of one arm, so that a slip of the finger does not fill the memory with a plan."""
+
+
 class StudentsOptions(Options):
     """The population: arms crossed with response, initialisation and order seeds."""
 
@@ -110,6 +126,16 @@ class StudentsOptions(Options):
     seed: Seed = 3
     backend: Literal["auto", "loop", "vmap"] = "auto"
     shard_size: PositiveInt = Field(72, description="students saved together; the unit of work and of resumption")
+
+    @model_validator(mode="after")
+    def _can_be_planned(self) -> Self:
+        students = self.response_seeds * self.initialisation_seeds * self.order_seeds
+        if students > MOST_STUDENTS:
+            raise ValueError(
+                f"response_seeds x initialisation_seeds x order_seeds is {students:,} students an arm; "
+                f"at most {MOST_STUDENTS:,} can be planned"
+            )
+        return self
 
 
 class PropagationOptions(Options):

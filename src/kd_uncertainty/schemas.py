@@ -14,6 +14,8 @@ from kd_uncertainty.errors import UserError
 
 ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
 """What makes two students belong to the same arm."""
+NO_TEACHER = "none"
+"""The teacher of students that are trained on the data's own labels."""
 FACTORS = ("response", "initialisation", "order")
 """The three independent sources of randomness of a student."""
 SEED_COLUMNS = tuple(f"{factor}_seed" for factor in FACTORS)

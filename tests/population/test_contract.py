@@ -63,3 +63,14 @@ def test_the_first_student_that_diverged_is_named_with_its_epoch(bad):
     require_finite(torch.tensor([1.0, 2.0, 3e38, 0.0]), cohort, 0)
     with pytest.raises(UserError, match=rf"student 2: the training loss became {bad} in epoch 5; set a smaller"):
         require_finite(torch.tensor([1.0, 2.0, bad, bad]), cohort, 4)
+
+
+def test_messages_call_networks_what_they_are():
+    student = world(3, 20, 4, 3)[2]
+    teacher = Cohort.of_ensemble(torch.eye(3), [5, 6, 7], [1, 2, 3])
+    losses = torch.tensor([1.0, 2.0, torch.nan])
+    assert (student[1:].to(CPU).role, teacher[1:].to(CPU).role) == ("student", "teacher network")
+    with pytest.raises(UserError, match=r"^student 2: .*students\.training\.learning_rate .*distillation temperature"):
+        require_finite(losses, student, 0)
+    with pytest.raises(UserError, match=r"^teacher network 2: .*teachers\.training\.learning_rate \(or .*momentum\)$"):
+        require_finite(losses[1:], teacher[1:], 0)

@@ -1,6 +1,7 @@
 """A job: what its shards hold, what its identity covers, what it refuses."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks import MLP
 from kd_uncertainty.population import job as job_module
 from kd_uncertainty.population.job import PopulationJob
+from kd_uncertainty.population.options import TrainingOptions
 
 from .worlds import CPU, small_job
 
@@ -78,3 +80,70 @@ def test_checks_the_network_and_the_responses_before_any_work():
         small_job(network_arguments={"hiden": [3]}).check()
     with pytest.raises(UserError, match="need 4 draws"):
         small_job(soft_labels={"dropout": np.zeros((90, 3, 3), np.float32)}).check()
+
+
+WORLDS = "tests.population.worlds"
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        ("Picky", r"KeyError: 'an example\\nthat it does not like' \(.*worlds.py, line \d+\)"),
+        ("OneWay", "element 0 of tensors does not require grad"),
+    ],
+)
+def test_a_network_that_fails_in_training_is_named_with_its_reason(network, reason):
+    job = small_job(network_class=f"{WORLDS}.{network}", network_arguments={})
+    job.check()
+    with pytest.raises(UserError, match=rf"^network class '{WORLDS}\.{network}': training fails: {reason}") as error:
+        job.train_shard(0, "loop", CPU, 32)
+    assert "\n" not in str(error.value)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+
+
+@pytest.mark.parametrize(("batch_size", "fails"), [(89, True), (1, True), (32, False), (90, False), (100, False)])
+def test_batch_normalisation_of_a_last_batch_of_one_example_is_explained(batch_size, fails):
+    training = TrainingOptions(epochs=1, batch_size=batch_size)
+    job = small_job(network_class=f"{WORLDS}.Normalised", network_arguments={}, training=training)
+    if not fails:
+        assert job.train_shard(3, "loop", CPU, 32)["losses"].isfinite().all()
+        return
+    words = (
+        rf"batches of {batch_size} leave a last batch of one of the 90 training examples: "
+        r"choose another students\.training\.batch_size"
+    )
+    with pytest.raises(UserError, match=words):
+        job.train_shard(3, "loop", CPU, 32)
+
+
+def test_a_network_that_vmap_cannot_train_is_told_so_where_vmap_is_insisted_on():
+    job = small_job(network_class=f"{WORLDS}.DataDependent", network_arguments={})
+    with pytest.raises(UserError, match=r"DataDependent.*set students\.backend to auto or loop"):
+        job.train_shard(3, "vmap", CPU, 32)
+
+
+def test_what_is_not_the_networks_fault_passes():
+    class StoppedError(Exception):
+        pass
+
+    def stop(_):
+        raise StoppedError
+
+    for backend in ("loop", "vmap"):
+        with pytest.raises(StoppedError):
+            small_job().train_shard(3, backend, CPU, 32, stop)
+    diverging = small_job(training=TrainingOptions(epochs=5, optimiser="sgd", learning_rate=1e30))
+    with pytest.raises(UserError, match=r"^student 2\d: the training loss became"):
+        diverging.train_shard(3, "loop", CPU, 32)
+
+
+@pytest.mark.parametrize("text", ["CUDA out of memory. Tried", "DefaultCPUAllocator: can't allocate memory: you"])
+def test_memory_that_runs_out_is_no_fault_of_the_forward(monkeypatch, text):
+    def exhausted(*_):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", exhausted)
+    job = small_job()
+    job.__dict__["build"] = lambda: MLP(6, 3, hidden=(7,))  # past the trial
+    with pytest.raises(UserError, match=r"lower execution\.chunk_size or students\.training\.batch_size"):
+        job.train_shard(3, "loop", CPU, 32)

@@ -193,7 +193,9 @@ def test_divergence_names_the_student_and_the_mend(backend):
         cohort.targets, cohort.mixing, cohort.temperature, cohort.initialisation_seeds, cohort.order_seeds, (40, 41, 42)
     )
     options = TrainingOptions(epochs=9, optimiser="sgd", learning_rate=1e9)
-    with pytest.raises(UserError, match=r"student 4[012]: the training loss became .* smaller training.learning_rate"):
+    with pytest.raises(
+        UserError, match=r"student 4[012]: the training loss became .* smaller students.training.learning_rate"
+    ):
         train(mlp(8, 3, 10), inputs, labels, cohort, options, backend=backend)
 
 

@@ -86,6 +86,13 @@ def test_divergence_in_any_process_names_the_student_of_the_plan(count):
         list(run(job, [2, 3], workers=count, progress=False))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_network_that_fails_in_any_process_is_named(count):
+    job = small_job(network_class="tests.population.worlds.Picky", network_arguments={}, backend="loop")
+    with pytest.raises(UserError, match=r"^network class 'tests\.population\.worlds\.Picky': training fails: KeyError"):
+        list(run(job, [2, 3], workers=count, progress=False))
+
+
 def test_a_killed_worker_is_reported_as_such(monkeypatch):
     """The worker kills itself in its initialiser's place; whoever waits for it must hear of it."""
     monkeypatch.setattr(workers, "_start_worker", _die)

@@ -109,3 +109,26 @@ class DataDependent(nn.Module):
 def normalised(num_inputs: int, num_classes: int) -> nn.Module:
     """A network with batch normalisation and its buffers."""
     return nn.Sequential(nn.Linear(num_inputs, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, num_classes))
+
+
+class Normalised(nn.Sequential):
+    """Batch normalisation, which needs two examples."""
+
+    def __init__(self, num_inputs: int, num_classes: int) -> None:
+        super().__init__(nn.Linear(num_inputs, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, num_classes))
+
+
+class Picky(nn.Linear):
+    """Accepts the trial with two examples of zeros, and no training batch."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.training and inputs.abs().sum() > 0:
+            raise KeyError("an example\nthat it does not like")
+        return super().forward(inputs)
+
+
+class OneWay(nn.Linear):
+    """Fails on the way back."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs).detach()

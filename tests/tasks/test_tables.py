@@ -1,5 +1,8 @@
+import datetime
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from kd_uncertainty.errors import UserError
@@ -7,9 +10,11 @@ from kd_uncertainty.tasks.bundled import load_bundled
 from kd_uncertainty.tasks.options import IngestionOptions
 from kd_uncertainty.tasks.tables import flip_labels, prepare_task, table_digest
 
+OPTIONS = {"target": "y", "label_noise": 0.0, "seed": 5}
+
 
 def options(**changes):
-    return IngestionOptions(**{"target": "y", "label_noise": 0.0, "seed": 5, **changes})
+    return IngestionOptions(**{**OPTIONS, **changes})
 
 
 def table(rows=120, seed=0):
@@ -154,7 +159,7 @@ def test_the_same_seed_gives_the_same_examples_and_another_seed_others():
         (lambda t: t.assign(size=np.nan), ["'size'", "all NaN", "drop_columns"]),
         (lambda t: t.assign(y=np.arange(len(t)).astype(str)), ["120 examples for 120 classes"]),
         (lambda t: t.assign(y=["rare", *["yes", "no"] * 59, "yes"]), ["'rare'", "1 examples"]),
-        (lambda t: t.assign(y=[None, *t["y"][1:]]), ["'y'", "empty in 1 rows"]),
+        (lambda t: t.assign(y=[None, *t["y"][1:]]), ["'y'", "empty in 1 row;"]),
         (lambda t: t.assign(y=np.linspace(0, 1, len(t)).round(1)), ["'y'", "real numbers"]),
         (lambda t: t.assign(size=[np.inf, *t["size"][1:]]), ["'size'", "infinite"]),
         (lambda t: t.assign(when=pd.Timestamp("2026-01-01")), ["'when'", "dates"]),
@@ -190,3 +195,136 @@ def test_bundled_tables_are_known_by_name():
     assert load_bundled("wine").shape == (178, 14)
     with pytest.raises(UserError, match="choose one of breast_cancer, digits, wine"):
         load_bundled("iris")
+
+
+def test_inputs_of_the_same_name_are_told_apart():
+    source = table().assign(colour_red=np.arange(120.0), size_x=["1"] * 120, size_x_1=np.arange(120.0) ** 2)
+    examples, description = prepare_task(source, options(standardise=False))
+    names = description["features"]
+    assert len(set(names)) == len(names) == description["num_inputs"] == inputs(examples).shape[1]
+    by_name = dict(zip(names, inputs(examples).T, strict=True))
+    np.testing.assert_array_equal(by_name["colour_red"], np.arange(120))
+    np.testing.assert_array_equal(by_name["colour_red_2"], source["colour"] == "red")
+    np.testing.assert_array_equal(by_name["size_x_1"], np.arange(120) ** 2)
+    np.testing.assert_array_equal(by_name["size_x_1_2"], 1)
+
+
+def test_a_new_name_takes_no_other_columns_name():
+    source = table().assign(colour_red=np.arange(120.0), colour_red_2=-np.arange(120.0))
+    examples, description = prepare_task(source, options(standardise=False))
+    by_name = dict(zip(description["features"], inputs(examples).T, strict=True))
+    np.testing.assert_array_equal(by_name["colour_red_2"], -np.arange(120))
+    np.testing.assert_array_equal(by_name["colour_red_3"], source["colour"] == "red")
+
+
+def cells(value):
+    return lambda t: t.assign(extra=pd.Series([None, *[value] * (len(t) - 1)], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (cells([1.0, 2.0]), "lists or other collections"),
+        (cells({"a": 1}), "lists or other collections"),
+        (cells({1}), "lists or other collections"),
+        (cells((1, 2)), "lists or other collections"),
+        (cells(np.zeros(2)), "lists or other collections"),
+        (lambda t: t.assign(extra=pd.array([[1]] * len(t), pd.ArrowDtype(pa.list_(pa.int64())))), "collections"),
+        (lambda t: t.assign(extra=pd.Timedelta("1 day")), "durations"),
+        (cells(datetime.timedelta(1)), "durations"),
+        (cells(datetime.date(2026, 1, 1)), "dates"),
+        (lambda t: t.assign(extra=pd.Timestamp("2026-01-01", tz="UTC")), "dates"),
+        (lambda t: t.assign(extra=pd.Period("2026-01")), "dates"),
+        (lambda t: t.assign(extra=1j), "complex numbers"),
+        (lambda t: t.assign(extra=[1e151, *t["size"][1:]]), "too large"),
+    ],
+)
+def test_columns_that_are_no_inputs_are_refused_unless_they_are_dropped(change, words):
+    source = change(table())
+    with pytest.raises(UserError, match=rf"column 'extra' holds .*{words}.*ingestion\.drop_columns"):
+        prepare_task(source, options())
+    dropped = prepare_task(source, options(drop_columns=("extra",)))
+    plain = prepare_task(table(), options())
+    pd.testing.assert_frame_equal(dropped.examples, plain.examples)
+    assert dropped.description == plain.description
+
+
+def test_a_target_of_lists_is_refused():
+    with pytest.raises(UserError, match=r"target column 'y' holds lists .*ingestion\.target"):
+        prepare_task(table().assign(y=[[1], [2]] * 60), options())
+
+
+def test_columns_without_a_text_for_a_name_are_called_by_their_number():
+    source = table()
+    numbered = source.set_axis(range(4), axis=1)
+    named = prepare_task(source, options(drop_columns=("on",)))
+    found = prepare_task(numbered, IngestionOptions.model_validate(OPTIONS | {"target": 3, "drop_columns": [2]}))
+    np.testing.assert_array_equal(inputs(found.examples), inputs(named.examples))
+    assert found.description["target"] == "3"
+    assert found.description["features"][0] == "0"
+    assert options(target=0.5).target == "0.5"
+
+
+def test_true_is_no_columns_name():
+    with pytest.raises(ValueError, match="valid string"):
+        IngestionOptions.model_validate({"target": True})  # what YAML makes of a bare `on`
+
+
+def test_columns_that_are_the_same_as_text_are_refused():
+    with pytest.raises(UserError, match="columns 1 and '1' have the same name"):
+        prepare_task(table().assign(**{"1": 0.0}).rename(columns={"size": 1}), options())
+    with pytest.raises(UserError, match="column 'size' is there twice"):
+        prepare_task(pd.concat([table(), table()[["size"]]], axis=1), options())
+
+
+@pytest.mark.parametrize(
+    ("values", "standardise"),
+    [
+        (lambda x, train: np.where(np.arange(120) == train, 3e40, x), False),
+        (lambda x, train: x * 1e50, False),
+        (lambda x, train: np.where(np.arange(120) == train, 1e300, x), True),
+        (lambda x, train: np.where(np.arange(120) == train, -1e300, x), False),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_numbers_beyond_float32_are_refused_by_the_name_of_their_column(values, standardise, split):
+    source = table()
+    examples, _ = prepare_task(source, options())
+    row = int(examples.loc[examples["split"] == split, "example_id"].iloc[0])
+    source["size"] = values(source["size"].to_numpy(), row)
+    with pytest.raises(UserError, match="column 'size' holds values that are too large"):
+        prepare_task(source, options(standardise=standardise))
+
+
+def test_an_outlier_that_only_scaling_makes_too_large_is_refused_and_large_columns_are_scaled():
+    source = table()
+    examples, _ = prepare_task(source, options())
+    small = source.assign(size=source["size"] * 1e-10)
+    row = int(examples.loc[examples["split"] == "test", "example_id"].iloc[0])
+    small.loc[row, "size"] = 1e38
+    with pytest.raises(UserError, match="column 'size' holds values that are too large"):
+        prepare_task(small, options())
+    large, _ = prepare_task(source.assign(size=source["size"] * 1e100), options())
+    np.testing.assert_allclose(inputs(large), inputs(examples), atol=1e-6)
+
+
+def test_a_class_that_pandas_reads_as_empty_is_explained(tmp_path):
+    path = tmp_path / "table.csv"
+    table().assign(y=["NA", "yes", "no"] * 40).to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"empty in 40 rows; .* NA .*load_args: \{keep_default_na: false\}"):
+        prepare_task(pd.read_csv(path), options())
+    assert prepare_task(pd.read_csv(path, keep_default_na=False), options())[1]["classes"] == ["NA", "no", "yes"]
+    with pytest.raises(UserError) as error:
+        prepare_task(table().assign(y=[None, None, *[0.0, 1.0] * 59]), options())
+    assert "keep_default_na" not in str(error.value)
+
+
+def test_a_column_of_very_many_categories_is_warned_of_once(caplog):
+    rows = 300
+    source = table(rows).assign(code=[f"c{number}" for number in range(rows)], other=[f"o{n}" for n in range(rows)])
+    prepare_task(source.assign(other="o", code=[f"c{number % 100}" for number in range(rows)]), options())
+    assert caplog.messages == []
+    prepare_task(source, options())
+    (message,) = caplog.messages
+    assert "'code' (180), 'other' (180)" in message
+    assert "\n" not in message

@@ -8,6 +8,7 @@ import torch
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.teachers import deep_ensemble, mc_dropout
 from kd_uncertainty.teachers.collection import (
     fit_teachers,
@@ -93,14 +94,18 @@ def test_a_deterministic_posterior_is_one_point(problem, fitted):
     assert torch.equal(logits, logits[:1].expand_as(logits))
 
 
-def test_ensemble_draws_are_its_members_uniformly(problem, fitted):
+def test_ensemble_draws_are_its_members_each_once_a_round(problem, fitted):
     teacher = fitted[0]["ensemble"]
-    one = problem.inputs[:1]
-    draws = posterior_logits(teacher, one, range(600), seed=2)[:, 0]
-    members, counts = np.unique(draws.numpy(), axis=0, return_counts=True)
-    assert len(members) == 3
-    standard_error = np.sqrt(600 * (1 / 3) * (2 / 3))
-    assert (np.abs(counts - 200) < 4 * standard_error).all()
+    draws = posterior_logits(teacher, problem.inputs[:1], range(9), seed=2)[:, 0].numpy()
+    for start in (0, 3, 6):
+        assert len(np.unique(draws[start : start + 3], axis=0)) == 3
+    assert len(np.unique(draws, axis=0)) == 3
+
+
+def test_another_seed_deals_the_members_in_another_order(problem, fitted):
+    teacher = fitted[0]["ensemble"]
+    first = {posterior_logits(teacher, problem.inputs[:1], [0], seed=seed).numpy().tobytes() for seed in range(40)}
+    assert len(first) == 3
 
 
 def test_dropout_draws_share_one_mask_over_all_examples(problem, fitted):
@@ -157,4 +162,26 @@ def test_responses_stream_in_batches_and_cache_one_draw_of_a_point(problem, fitt
     )
     assert [table.num_rows for table in tables] == [50, 50, 20] * 3
     draws = {table["teacher"][0].as_py(): len(table["logits"][0].as_py()) for table in tables}
-    assert draws == {"deterministic": 1, "ensemble": 4, "dropout": 4}
+    assert draws == {"deterministic": 1, "ensemble": 3, "dropout": 4}, "no draw is cached twice"
+
+
+@pytest.mark.parametrize("kind", [deep_ensemble, mc_dropout])
+def test_a_teacher_that_diverges_is_not_called_a_student(problem, kind):
+    wild = TrainingOptions(epochs=5, batch_size=20, optimiser="sgd", learning_rate=1e30)
+    with pytest.raises(UserError, match=r"^teacher network 0: .* smaller teachers\.training\.learning_rate"):
+        kind.fit(replace(problem, training=wild), kind.Options(), seed=0)
+
+
+def test_a_teachers_network_that_fails_in_training_is_named(problem):
+    network = NetworkOptions.model_validate({"class": "tests.population.worlds.Normalised"})
+    training = TrainingOptions(epochs=1, batch_size=17)  # 120 = 7 x 17 + 1
+    with pytest.raises(
+        UserError, match=r"'tests\.population\.worlds\.Normalised'.*another teachers\.training\.batch_size"
+    ):
+        deep_ensemble.fit(replace(problem, network=network, training=training), deep_ensemble.Options(members=2), 0)
+
+
+def test_logistic_regression_cannot_be_an_mc_dropout_teacher(problem):
+    network = NetworkOptions.model_validate({"class": "kd_uncertainty.networks.MLP", "arguments": {"hidden": []}})
+    with pytest.raises(UserError, match="a hidden layer to apply it to"):
+        mc_dropout.fit(replace(problem, network=network), mc_dropout.Options(), seed=0)

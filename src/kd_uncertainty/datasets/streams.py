@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
+from kd_uncertainty.responses import with_metadata
+
 
 class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
     """Save an iterable of Arrow tables of one schema, a row group each; load a data frame whose columns are Arrow's.
@@ -62,7 +64,21 @@ class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
 
 
 class SoftLabelTable(ParquetStream):
-    """Posterior logits, kept as the Arrow table that ``kd_uncertainty.responses.read_soft_labels`` checks."""
+    """Posterior logits, kept as the Arrow table that ``kd_uncertainty.responses.read_soft_labels`` checks.
+
+    Args:
+        filepath: the Parquet file.
+        fingerprint: of the stage that writes it; kept in the file's metadata beside what the tables say of themselves.
+        metadata: anything, for plugins such as Kedro-Viz.
+    """
+
+    def __init__(self, filepath: str, fingerprint: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath, metadata)
+        self._fingerprint = fingerprint
+
+    def save(self, data: Iterable[pa.Table]) -> None:
+        """Consume the iterable; the first table's schema is the file's."""
+        super().save(with_metadata(table, fingerprint=self._fingerprint) for table in data)
 
     def load(self) -> pa.Table:
         """Read the whole table."""

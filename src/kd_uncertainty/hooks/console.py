@@ -12,6 +12,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from rich.console import Console
 
+from kd_uncertainty.hooks.tracking.options import load_options
+from kd_uncertainty.hooks.tracking.store import Store, resolve_store
 from kd_uncertainty.report.console import summary_table
 
 
@@ -21,13 +23,16 @@ class ConsoleHooks:
     def __init__(self) -> None:
         self._entries: Mapping[str, Any] = {}
         self._project = Path.cwd()
+        self._store: Store | None = None
         self._started: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Remember where the project is."""
+        """Remember where the project is, and where its runs are tracked."""
         self._project = context.project_path
+        options = load_options(context.config_loader)
+        self._store = resolve_store(options, self._project) if options.enabled else None
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
@@ -64,8 +69,8 @@ class ConsoleHooks:
             if self._seconds:
                 console.print(f"seconds  {self._stages(study)}", highlight=False, soft_wrap=True)
             report = Path(str(self._entries.get(f"{study}.report", {}).get("filepath", "")))
-            console.print(f"report   {self._short(report)}", soft_wrap=True, highlight=False)
-        console.print("MLflow   make mlflow, then http://127.0.0.1:5000", highlight=False)
+            console.print(f"report   {self._short(report)} (open it in a browser)", soft_wrap=True, highlight=False)
+        console.print(f"MLflow   {self._tracked()}", soft_wrap=True, highlight=False)
         console.print("graph    make viz, then http://127.0.0.1:4141", highlight=False)
 
     def _stages(self, study: str) -> str:
@@ -76,6 +81,17 @@ class ConsoleHooks:
             if owner == study:
                 totals[stage] = totals.pop(stage, 0.0) + seconds
         return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in totals.items())
+
+    def _tracked(self) -> str:
+        """Where the runs are, and how to look at them."""
+        if self._store is None:
+            return "off (conf/*/tracking.yml)"
+        database = self._store.database
+        if database is None:
+            return self._store.uri
+        if database == self._project / "data" / "mlflow.db":
+            return f"{self._short(database)} (make mlflow, then http://127.0.0.1:5000)"
+        return f"{self._short(database)} (mlflow server --workers 1 --backend-store-uri {self._store.uri})"
 
     def _short(self, path: Path) -> Path:
         return path.relative_to(self._project) if path.is_relative_to(self._project) else path

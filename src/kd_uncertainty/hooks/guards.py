@@ -101,8 +101,7 @@ def require_possible_plan(study: StudyOptions | Mapping[str, Any]) -> None:
     """
     options = study if isinstance(study, StudyOptions) else StudyOptions.model_validate(_plain(study))
     draws = {
-        name: 1 if teacher.deterministic else options.responses.num_draws
-        for name, teacher in options.teachers.posteriors.items()
+        name: teacher.cached_draws(options.responses.num_draws) for name, teacher in options.teachers.posteriors.items()
     }
     check_soft_labels(make_plan(options.students, draws), draws)
 

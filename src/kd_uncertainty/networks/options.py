@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from kd_uncertainty.networks.build import import_network
+from kd_uncertainty.networks.build import build_network, import_network
 from kd_uncertainty.typed import Options
 
 
@@ -23,3 +23,10 @@ class NetworkOptions(Options):
     def _is_importable(cls, value: str) -> str:
         import_network(value)
         return value
+
+    @model_validator(mode="after")
+    def _arguments_fit_a_network_of_ours(self) -> Self:
+        """Networks of this package can be tried at once; a user's own may need the task's real sizes."""
+        if self.class_path.startswith("kd_uncertainty."):
+            build_network(self.class_path, self.arguments, num_inputs=2, num_classes=2)
+        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ State = dict[str, Tensor]
 
 Build = Callable[[], nn.Module]
 """Builds one freshly initialised network; draws its random numbers from torch's global CPU generator only."""
+
+Role = Literal["student", "teacher network"]
+"""What messages call the networks of a cohort."""
 
 AfterEpoch = Callable[[slice, int, State, Tensor], None]
 """Called as ``(students, epoch, stacked state, losses (students,))`` when these students finished an epoch."""
@@ -32,7 +35,8 @@ class Cohort:
         temperature: (students,), softening of the student's probabilities.
         initialisation_seeds: one a student; equal seeds start from the same parameters.
         order_seeds: one a student; equal seeds see the same batches (and drop the same units).
-        numbers: what to call the students in messages; by default their positions.
+        numbers: the students' numbers in messages; by default their positions.
+        role: what messages call one of them.
     """
 
     targets: Tensor
@@ -41,6 +45,7 @@ class Cohort:
     initialisation_seeds: tuple[int, ...]
     order_seeds: tuple[int, ...]
     numbers: tuple[int, ...] = ()
+    role: Role = "student"
 
     def __len__(self) -> int:
         return len(self.order_seeds)
@@ -53,6 +58,7 @@ class Cohort:
             self.initialisation_seeds[students],
             self.order_seeds[students],
             self.names[students],
+            self.role,
         )
 
     @property
@@ -85,6 +91,7 @@ class Cohort:
             torch.ones(count),
             tuple(initialisation_seeds),
             tuple(order_seeds),
+            role="teacher network",
         )
 
 
@@ -105,11 +112,13 @@ class Trained(NamedTuple):
 
 
 def require_finite(losses: Tensor, cohort: Cohort, epoch: int) -> None:
-    """Raise UserError if a student's loss is NaN or infinite; ``losses`` is (students,)."""
+    """Raise UserError if a network's loss is NaN or infinite; ``losses`` is (students,)."""
     if bool(torch.isfinite(losses).all()):
         return
     position = int((~torch.isfinite(losses)).nonzero()[0, 0])
+    student = cohort.role == "student"
     raise UserError(
-        f"student {cohort.names[position]}: the training loss became {losses[position].item()} in epoch {epoch + 1}; "
-        "set a smaller training.learning_rate (or a smaller momentum or distillation temperature)"
+        f"{cohort.role} {cohort.names[position]}: the training loss became {losses[position].item()} in epoch "
+        f"{epoch + 1}; set a smaller {'students' if student else 'teachers'}.training.learning_rate "
+        f"(or a smaller momentum{' or distillation temperature' if student else ''})"
     )

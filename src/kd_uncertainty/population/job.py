@@ -23,7 +23,7 @@ from kd_uncertainty.population.contract import Build, Cohort
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
 from kd_uncertainty.population.targets import TargetMaker, check_soft_labels, deal_draws
-from kd_uncertainty.population.training import train
+from kd_uncertainty.population.training import naming_the_network, train
 
 FORMAT_VERSION = 1
 """Raise when the arithmetic or the content of shards changes, so that old shards no longer count."""
@@ -132,7 +132,21 @@ class PopulationJob:
         Returns:
             "parameters/<name>" (students, ...), "losses" (students, epochs), "logits" (students, all examples,
             classes), all float32, and "students" (students,) int64, their numbers in the plan.
+
+        Raises:
+            UserError: if a student's training diverges, or its network fails.
         """
+        with naming_the_network(self.network_class, "students", len(self.labels), self.training):
+            return self._train_shard(index, backend, device, chunk_size, on_epoch)
+
+    def _train_shard(
+        self,
+        index: int,
+        backend: str,
+        device: torch.device,
+        chunk_size: int,
+        on_epoch: Callable[[int], None] | None,
+    ) -> dict[str, Tensor]:
         rows = list(self.rows(index).itertuples(index=False))
         inputs, labels = torch.from_numpy(self.inputs).to(device), torch.from_numpy(self.labels).to(device)
         prediction_inputs = torch.from_numpy(self.prediction_inputs).to(device)

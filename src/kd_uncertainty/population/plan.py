@@ -10,9 +10,8 @@ import pandas as pd
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.seeds import derive_seed
-from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
+from kd_uncertainty.schemas import ARM_KEYS, NO_TEACHER, SEED_COLUMNS
 
-NO_TEACHER = "none"
 RANDOM_TARGETS = ("label", "posterior")
 """Targets that depend on the response seed; the others are the same for every student of an arm."""
 

@@ -165,6 +165,7 @@ def check_soft_labels(plan: pd.DataFrame, num_draws: Mapping[str, int]) -> None:
             raise UserError(
                 f"students.arms: posterior targets need {blocks.num_draws} draws of teacher '{teacher}' "
                 f"({len(blocks.levels)} response seeds x {blocks.width} responses, never shared), but "
-                f"{num_draws[teacher]} are cached; set responses.num_draws to {blocks.num_draws} or more "
-                "(soft labels of your own: give as many), or ask for fewer response_seeds or num_responses"
+                f"{num_draws[teacher]} are cached; set responses.num_draws (and an ensemble's members) to "
+                f"{blocks.num_draws} or more, give as many in soft labels of your own, or ask for fewer response_seeds "
+                "or num_responses"
             )

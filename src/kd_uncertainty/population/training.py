@@ -6,18 +6,24 @@ beside it, on the chunk size, or on what was trained before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from kd_uncertainty.errors import UserError
+from kd_uncertainty.networks.build import describe_error
 from kd_uncertainty.population.choice import BACKENDS, choose_backend
 from kd_uncertainty.population.contract import Build, Cohort, State, Trained, require_finite
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
 
-__all__ = ["Cohort", "Trained", "choose_backend", "predict", "train"]
+__all__ = ["Cohort", "Trained", "choose_backend", "naming_the_network", "predict", "train"]
 
 Validation = tuple[Tensor, Tensor]
 """Inputs (examples, features) and labels (examples,) to evaluate on after every epoch."""
@@ -111,3 +117,46 @@ def _evaluate(build: Build, state: State, validation: Validation) -> Tensor:
     labels = labels.to(logits.device).expand(logits.shape[:2])
     log_likelihood = torch.log_softmax(logits, dim=-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     return torch.stack([-log_likelihood.mean(-1), (logits.argmax(-1) == labels).float().mean(-1)])
+
+
+@contextlib.contextmanager
+def naming_the_network(class_path: str, section: str, num_examples: int, options: TrainingOptions) -> Iterator[None]:
+    """Within the context, what a user's network raises while it is trained becomes a UserError that names it.
+
+    A network is tried with two examples in evaluation mode before (``build_network``); this is about all that shows
+    in training mode, or on the data. Errors that did not come through torch are none of the network's and pass.
+
+    Args:
+        class_path: import path of the network.
+        section: "students" or "teachers", whose options to change.
+        num_examples: training examples.
+        options: how it is trained.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not _came_through_torch(error):
+            raise
+        mend = _mend(str(error).lower(), section, num_examples, options.batch_size)
+        raise UserError(f"network class '{class_path}': training fails: {describe_error(error)}; {mend}") from error
+
+
+def _came_through_torch(error: Exception) -> bool:
+    """Whether torch called what raised: a module its forward, or autograd its backward pass."""
+    package = f"{Path(torch.__file__).parent}{os.sep}"
+    return any(frame.filename.startswith(package) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _mend(text: str, section: str, num_examples: int, batch_size: int) -> str:
+    if "out of memory" in text or "can't allocate memory" in text:
+        return f"lower execution.chunk_size or {section}.training.batch_size"
+    if "expected more than 1" in text and num_examples % batch_size == (1 if batch_size > 1 else 0):
+        return (
+            f"batch normalisation needs two examples in a batch, and batches of {batch_size} leave a last batch of one "
+            f"of the {num_examples} training examples: choose another {section}.training.batch_size"
+        )
+    if "vmap" in text:
+        return "set students.backend to auto or loop"
+    return "correct its forward for batches of any size in training mode (a trial with two examples passed)"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kd_uncertainty.typed import Fraction, Options, Seed
 
@@ -12,11 +12,20 @@ SPLITS = ("train", "validation", "test")
 Split = Literal["train", "validation", "test"]
 
 
+def _as_text(name: Any) -> Any:
+    """A number as YAML reads the name of a column such as 4; anything else is left to be refused or not."""
+    return str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name
+
+
+ColumnName = Annotated[str, BeforeValidator(_as_text)]
+"""A column's name; tables without a header have numbers, which stand for their text."""
+
+
 class IngestionOptions(Options):
     """How a table becomes examples."""
 
-    target: str = Field(description="name of the column to predict")
-    drop_columns: tuple[str, ...] = Field((), description="columns that are not inputs: identifiers, leaks")
+    target: ColumnName = Field(description="name of the column to predict")
+    drop_columns: tuple[ColumnName, ...] = Field((), description="columns that are not inputs: identifiers, leaks")
     validation_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
     label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(

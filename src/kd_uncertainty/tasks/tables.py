@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from kd_uncertainty.errors import UserError
@@ -20,6 +21,21 @@ from kd_uncertainty.tasks.options import SPLITS, IngestionOptions
 
 # train_test_split needs a member of every class on both sides of both cuts.
 _SMALLEST_CLASS = 3
+_MANY_CATEGORIES = 100
+_LARGEST_INPUT = 1e150  # its square, as the variance needs it, is still far from the end of float64
+_COLLECTIONS = (list, tuple, dict, set, frozenset, np.ndarray)
+_REFUSED = {
+    "date": "dates",
+    "datetime": "dates",
+    "datetime64": "dates",
+    "period": "dates",
+    "timedelta": "durations",
+    "timedelta64": "durations",
+    "complex": "complex numbers",
+}
+"""What pandas infers of a column that is neither a number nor a category, and what to call it."""
+
+logger = logging.getLogger(__name__)
 
 
 class Task(NamedTuple):
@@ -34,7 +50,7 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
 
     Numeric columns are imputed by the median and, if asked, standardised; all others are imputed by their most frequent
     value and one-hot encoded. Both are fitted on the training split only. ``example_id`` is the row's position in the
-    source.
+    source. Column names that are not text stand for their text; dropped columns may hold anything.
 
     Returns:
         ``examples`` with columns example_id, split, inputs (list of float32), target (class index, after label noise),
@@ -62,7 +78,7 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
         }
     )
     description = _describe(examples, classes, names, options)
-    return Task(examples, description | {"label_noise": noise, "source_digest": table_digest(source)})
+    return Task(examples, description | {"label_noise": noise, "source_digest": table_digest(frame)})
 
 
 def table_digest(table: pd.DataFrame) -> str:
@@ -85,7 +101,7 @@ def flip_labels(
 
 def _checked(source: pd.DataFrame, options: IngestionOptions) -> pd.DataFrame:
     """The table without the dropped columns, once everything about it that could be wrong is known to be right."""
-    frame = pd.DataFrame(source)
+    frame = _with_text_names(source)
     columns = ", ".join(map(str, frame.columns))
     if options.target not in frame.columns:
         raise UserError(
@@ -103,26 +119,67 @@ def _checked(source: pd.DataFrame, options: IngestionOptions) -> pd.DataFrame:
         raise UserError("source table: has 0 rows; give it examples")
     if frame.shape[1] == 1:
         raise UserError("source table: has no input column beside the target")
+    if _holds_collections(frame[options.target]):
+        raise UserError(
+            f"source table: target column '{options.target}' holds lists or other collections, and classification "
+            "needs classes; name another column in ingestion.target"
+        )
     for column in frame.columns.drop(options.target):
         _check_input(frame[column])
     return frame
+
+
+def _with_text_names(source: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.DataFrame(source).rename(columns=str)
+    for name in frame.columns[frame.columns.duplicated()]:
+        same = [column for column in source.columns if str(column) == name]
+        if len(set(same)) > 1:
+            raise UserError(
+                f"source table: columns {' and '.join(map(repr, same))} have the same name once it is text; rename one"
+            )
+    return frame
+
+
+def _holds_collections(values: pd.Series[Any]) -> bool:
+    return not pd.api.types.is_numeric_dtype(values) and any(isinstance(value, _COLLECTIONS) for value in values)
 
 
 def _check_input(values: pd.Series[Any]) -> None:
     where = f"source table: column '{values.name}'"
     if values.isna().all():
         raise UserError(f"{where} has no value at all (all NaN); list it in ingestion.drop_columns")
-    if pd.api.types.is_datetime64_any_dtype(values):
-        raise UserError(f"{where} holds dates; turn it into numbers, or list it in ingestion.drop_columns")
-    if pd.api.types.is_numeric_dtype(values) and np.isinf(values.to_numpy(dtype=float, na_value=np.nan)).any():
+    content = _REFUSED.get(pd.api.types.infer_dtype(values, skipna=True))
+    if _holds_collections(values):
+        content = "lists or other collections"
+    if content:
+        raise UserError(f"{where} holds {content}; turn it into numbers, or list it in ingestion.drop_columns")
+    if not pd.api.types.is_numeric_dtype(values):
+        return
+    numbers = values.to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(numbers).any():
         raise UserError(f"{where} holds infinite values; replace them, or leave them empty to be imputed")
+    if (np.abs(numbers) > _LARGEST_INPUT).any():
+        raise UserError(_too_large(str(values.name), "its numbers go beyond 1e150"))
+
+
+def _too_large(column: str, why: str) -> str:
+    return (
+        f"source table: column '{column}' holds values that are too large ({why}); rescale or replace them, or list it "
+        "in ingestion.drop_columns"
+    )
 
 
 def _encode_target(values: pd.Series[Any], column: str) -> tuple[list[str], NDArray[np.int64]]:
     """Class names in sorted order and each row's class index."""
     missing = int(values.isna().sum())
     if missing:
-        raise UserError(f"source table: target column '{column}' is empty in {missing} rows; fill or remove them")
+        rows = "1 row" if missing == 1 else f"{missing} rows"
+        # Fewer would be too few for a class of that name, and a column of numbers had no such text.
+        text = missing >= _SMALLEST_CLASS and not pd.api.types.is_numeric_dtype(values)
+        hint = " (pandas reads texts such as NA as empty: load_args: {keep_default_na: false} keeps them)"
+        raise UserError(
+            f"source table: target column '{column}' is empty in {rows}; fill or remove them{hint if text else ''}"
+        )
     found = pd.unique(values)
     if len(found) < 2:
         raise UserError(f"source table: target column '{column}' has a single class ({found[0]}); nothing to learn")
@@ -180,9 +237,8 @@ def _preprocess(
     features: pd.DataFrame, train: NDArray[np.int64], options: IngestionOptions
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Impute, scale and encode; everything is fitted on the training rows."""
-    features = features.rename(columns=str)
-    numeric = [c for c in features if pd.api.types.is_numeric_dtype(features[c]) and features[c].dtype != bool]
-    other = [c for c in features if c not in numeric]
+    numeric = [str(c) for c in features if pd.api.types.is_numeric_dtype(features[c]) and features[c].dtype != bool]
+    other = [str(c) for c in features if c not in numeric]
     for column in features:
         if features[column].iloc[train].isna().all():
             raise UserError(
@@ -196,23 +252,48 @@ def _preprocess(
         texts = [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
         prepared[column] = pd.Series(texts, index=features.index, dtype=object)
     scale = [StandardScaler()] if options.standardise else []
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    fill = SimpleImputer(strategy="most_frequent", missing_values=None)
     transformer = ColumnTransformer(
         [
             ("numeric", make_pipeline(SimpleImputer(strategy="median"), *scale), numeric),
-            (
-                "categorical",
-                make_pipeline(
-                    SimpleImputer(strategy="most_frequent", missing_values=None),
-                    OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-                ),
-                other,
-            ),
-        ],
-        verbose_feature_names_out=False,
+            ("categorical", Pipeline([("fill", fill), ("encode", encoder)]), other),
+        ]
     )
     transformer.fit(prepared.iloc[train])
-    inputs = np.asarray(transformer.transform(prepared), dtype=np.float32)
-    return inputs, [str(name) for name in transformer.get_feature_names_out()]
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, which is refused by name
+        inputs = np.asarray(transformer.transform(prepared), dtype=np.float32)
+    for position, column in enumerate(numeric):
+        if not np.isfinite(inputs[:, position]).all():
+            raise UserError(_too_large(column, "float32, which networks compute in, ends at 3.4e38"))
+    names = list(numeric)
+    if other:
+        fitted = transformer.named_transformers_["categorical"]["encode"]
+        _warn_of_many({column: len(found) for column, found in zip(other, fitted.categories_, strict=True)})
+        names += [str(name) for name in fitted.get_feature_names_out(other)]
+    return inputs, _unique(names)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """The names, with a number behind each that has occurred: category b of column a may meet a column a_b."""
+    unique: dict[str, None] = {}
+    for name in names:
+        free, number = name, 2
+        while free in unique or (free != name and free in names):
+            free, number = f"{name}_{number}", number + 1
+        unique[free] = None
+    return list(unique)
+
+
+def _warn_of_many(categories: dict[str, int]) -> None:
+    many = [f"'{column}' ({count})" for column, count in categories.items() if count > _MANY_CATEGORIES]
+    if many:
+        logger.warning(
+            "source table: more than %s one-hot inputs from column %s: an identifier or a date? If so, list it in "
+            "ingestion.drop_columns",
+            _MANY_CATEGORIES,
+            ", ".join(many),
+        )
 
 
 def _describe(

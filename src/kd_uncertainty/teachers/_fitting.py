@@ -11,28 +11,33 @@ from torch.nn.functional import one_hot
 
 from kd_uncertainty.networks import network_builder
 from kd_uncertainty.population.seeds import derive_seed
-from kd_uncertainty.population.training import Cohort, Trained, train
+from kd_uncertainty.population.training import Cohort, Trained, naming_the_network, train
 from kd_uncertainty.teachers.contract import Fitted, Problem
 
 
 def fit_members(problem: Problem, arguments: Mapping[str, Any], members: int, seed: int) -> Fitted:
-    """Train ``members`` networks on the training labels, each with its own initialisation and batch order."""
+    """Train ``members`` networks on the training labels, each with its own initialisation and batch order.
+
+    Raises:
+        UserError: if the network cannot be built, fails while it is trained, or diverges.
+    """
     build = network_builder(problem.network.class_path, arguments, problem.inputs.shape[1], problem.num_classes)
     cohort = Cohort.of_ensemble(
         one_hot(problem.labels, problem.num_classes).float(),
         [derive_seed(seed, "initialisation", member) for member in range(members)],
         [derive_seed(seed, "order", member) for member in range(members)],
     )
-    trained = train(
-        build,
-        problem.inputs,
-        problem.labels,
-        cohort,
-        problem.training,
-        device=problem.device,
-        chunk_size=problem.chunk_size,
-        validation=(problem.validation_inputs, problem.validation_labels),
-    )
+    with naming_the_network(problem.network.class_path, "teachers", len(problem.labels), problem.training):
+        trained = train(
+            build,
+            problem.inputs,
+            problem.labels,
+            cohort,
+            problem.training,
+            device=problem.device,
+            chunk_size=problem.chunk_size,
+            validation=(problem.validation_inputs, problem.validation_labels),
+        )
     return Fitted(trained.parameters, _curves(trained))
 
 

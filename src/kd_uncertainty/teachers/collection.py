@@ -94,9 +94,9 @@ def stream_responses(
 ) -> Iterator[pa.Table]:
     """Posterior logits of every teacher and example, a table for each batch of examples; bounded memory.
 
-    A teacher whose posterior is a point is cached once, as one draw.
+    No draw is cached twice: a point posterior gives one, an ensemble at most one for each member.
     """
-    draws = {name: 1 if teacher.options.deterministic else num_draws for name, teacher in teachers.items()}
+    draws = {name: teacher.options.cached_draws(num_draws) for name, teacher in teachers.items()}
     facts = {name: {"kind": teacher.options.kind, "draws": draws[name]} for name, teacher in teachers.items()}
     schema = response_schema(describe(facts, seed, classes))
     for name, teacher in teachers.items():

@@ -32,9 +32,13 @@ class TeacherOptions(Options):
     kind: str
 
     @property
-    def deterministic(self) -> bool:
-        """Whether every posterior draw is the same, so that one draw holds the whole posterior."""
-        return False
+    def distinct_draws(self) -> int | None:
+        """How many different draws the posterior has: 1 if it is a point, None if there is no end of them."""
+        return None
+
+    def cached_draws(self, num_draws: int) -> int:
+        """How many of ``num_draws`` are worth caching: no draw twice, so that no two responses are the same draw."""
+        return num_draws if self.distinct_draws is None else min(num_draws, self.distinct_draws)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,12 @@ class Options(TeacherOptions):
     """How many members approximate the posterior."""
 
     kind: Literal["deep_ensemble"] = "deep_ensemble"
-    members: PositiveInt = 16
+    members: PositiveInt = 64
+
+    @property
+    def distinct_draws(self) -> int:
+        """One for each member."""
+        return self.members
 
 
 def fit(problem: Problem, options: Options, seed: int) -> Fitted:
@@ -30,15 +35,21 @@ def fit(problem: Problem, options: Options, seed: int) -> Fitted:
 
 
 def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor:
-    """Draw members uniformly with replacement: draw ``j`` is member ``m(seed, j)``; ``(draws, examples, classes)``.
+    """Draw members, ``(draws, examples, classes)``: draw ``j`` is member ``j`` in an order that the seed shuffles.
 
-    The ensemble's posterior is uniform over its members, so independent draws repeat members.
+    Members are independent samples of what training gives, so the first ``members`` draws are independent, none twice;
+    further draws begin another shuffled round.
     """
     members = len(next(iter(teacher.parameters.values())))
-    chosen = [int(np.random.default_rng(derive_seed(seed, "member", draw)).integers(members)) for draw in draws]
+    chosen = [_member(seed, draw, members) for draw in draws]
     distinct = sorted(set(chosen))
     build = network_builder(
         teacher.network.class_path, teacher.network.arguments, teacher.num_inputs, teacher.num_classes
     )
     logits = predict(build, {name: value[distinct] for name, value in teacher.parameters.items()}, inputs)
     return logits[torch.tensor([distinct.index(member) for member in chosen])]
+
+
+def _member(seed: int, draw: int, members: int) -> int:
+    order = np.random.default_rng(derive_seed(seed, "members", draw // members)).permutation(members)
+    return int(order[draw % members])

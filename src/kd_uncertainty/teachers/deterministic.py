@@ -17,9 +17,9 @@ class Options(TeacherOptions):
     kind: Literal["deterministic"] = "deterministic"
 
     @property
-    def deterministic(self) -> bool:
+    def distinct_draws(self) -> int:
         """Every draw is the same."""
-        return True
+        return 1
 
 
 def fit(problem: Problem, options: Options, seed: int) -> Fitted:

@@ -33,7 +33,7 @@ def fit(problem: Problem, options: Options, seed: int) -> Fitted:
     if not _dropout_layers(network):
         raise UserError(
             f"network class '{problem.network.class_path}': has no nn.Dropout layer, so mc_dropout has nothing to "
-            "draw; add one, or give the class a `dropout` argument"
+            "draw; add one, or give the class a `dropout` argument (and a hidden layer to apply it to)"
         )
     return fit_members(problem, arguments, 1, seed)
 

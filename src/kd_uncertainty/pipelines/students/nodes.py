@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -21,10 +22,16 @@ from kd_uncertainty.population.tables import curve_table, prediction_tables
 from kd_uncertainty.responses import num_draws, read_soft_labels
 from kd_uncertainty.tasks.examples import example_tensors
 
+logger = logging.getLogger(__name__)
+
 
 def make_plan(responses: pa.Table | pd.DataFrame, students: StudentsOptions) -> pd.DataFrame:
     """One row a student."""
-    return plans.make_plan(students, num_draws(responses))
+    draws = num_draws(responses)
+    points = [name for name, count in draws.items() if count == 1]
+    if points and any(arm.target == "posterior" and arm.teachers is None for arm in students.arms):
+        logger.info("posterior arms leave out %s: a single cached draw has no randomness", ", ".join(points))
+    return plans.make_plan(students, draws)
 
 
 def train_students(
