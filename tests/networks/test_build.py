@@ -7,6 +7,7 @@ from torch import nn
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks import MLP, build_network, import_network, network_builder
+from kd_uncertainty.networks.build import try_arguments
 
 PATH = "kd_uncertainty.networks.MLP"
 
@@ -217,3 +218,11 @@ def test_dropout_is_a_probability_below_one(dropout):
 def test_widths_and_dropout_at_their_limits_are_fine():
     assert len(MLP(6, 3, hidden=(1, np.int64(2)), dropout=0)) == 5
     assert sum(isinstance(layer, nn.Dropout) for layer in MLP(6, 3, dropout=0.999)) == 1
+
+
+def test_arguments_are_tried_without_memory_or_arithmetic():
+    try_arguments(PATH, {"hidden": [10**9]})
+    with pytest.raises(UserError, match=r"hidden must be a list of positive integers.*-3"):
+        try_arguments(PATH, {"hidden": [-3]})
+    with pytest.raises(UserError, match="unexpected keyword argument 'width'"):
+        try_arguments(PATH, {"width": 3})

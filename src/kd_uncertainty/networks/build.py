@@ -66,15 +66,8 @@ def build_network(class_path: str, arguments: Mapping[str, Any], num_inputs: int
             by the first forward pass, fails on ``(2, num_inputs)`` inputs, or has another output size.
     """
     where = f"network class '{class_path}'"
-    network_class = import_network(class_path)
     with torch.random.fork_rng(devices=[]):  # a check must not move the generator that others draw from
-        try:
-            network = network_class(num_inputs, num_classes, **arguments)
-        except (Exception, SystemExit) as error:  # a user's __init__ may raise anything
-            raise UserError(
-                f"{where}: cannot be built as Class(num_inputs={num_inputs}, num_classes={num_classes}, "
-                f"**{dict(arguments)}): {describe_error(error)}"
-            ) from error
+        network = _construct(class_path, arguments, num_inputs, num_classes)
         names = _check_parameters(network, where)
         training = network.training
         try:
@@ -92,6 +85,29 @@ def build_network(class_path: str, arguments: Mapping[str, Any], num_inputs: int
     if names != _names(network):
         raise UserError(f"{where}: its parameters or buffers are made by forward; make all of them in __init__")
     return network.train(training)
+
+
+def try_arguments(class_path: str, arguments: Mapping[str, Any]) -> None:
+    """Build a network without memory for its parameters, whatever the task's sizes, to see that it takes its arguments.
+
+    No arithmetic is done: torch's threads, once started, would block processes that are forked later.
+
+    Raises:
+        UserError: if the class cannot be built.
+    """
+    with torch.device("meta"):
+        _construct(class_path, arguments, num_inputs=2, num_classes=2)
+
+
+def _construct(class_path: str, arguments: Mapping[str, Any], num_inputs: int, num_classes: int) -> nn.Module:
+    network_class = import_network(class_path)
+    try:
+        return network_class(num_inputs, num_classes, **arguments)
+    except (Exception, SystemExit) as error:  # a user's __init__ may raise anything
+        raise UserError(
+            f"network class '{class_path}': cannot be built as Class(num_inputs={num_inputs}, "
+            f"num_classes={num_classes}, **{dict(arguments)}): {describe_error(error)}"
+        ) from error
 
 
 def network_builder(

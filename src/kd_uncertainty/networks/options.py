@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from kd_uncertainty.networks.build import build_network, import_network
+from kd_uncertainty.networks.build import import_network, try_arguments
 from kd_uncertainty.typed import Options
 
 
@@ -28,5 +28,5 @@ class NetworkOptions(Options):
     def _arguments_fit_a_network_of_ours(self) -> Self:
         """Networks of this package can be tried at once; a user's own may need the task's real sizes."""
         if self.class_path.startswith("kd_uncertainty."):
-            build_network(self.class_path, self.arguments, num_inputs=2, num_classes=2)
+            try_arguments(self.class_path, self.arguments)
         return self

@@ -1,4 +1,4 @@
-"""A `kedro run` that is killed goes on from its last complete shard and ends as if nothing had happened."""
+"""Runs as processes: one that is killed goes on where it was, and nodes may run in processes of their own."""
 
 from __future__ import annotations
 
@@ -64,3 +64,17 @@ def test_a_killed_run_goes_on_and_ends_bit_identical(tmp_path):
     for table in TABLES:
         ours, theirs = (one.path(f"classification.{table}") for one in (project, untouched))
         assert ours.read_bytes() == theirs.read_bytes(), table
+
+
+def test_nodes_can_run_in_forked_processes(tmp_path):
+    """Kedro's ParallelRunner forks: a thread of torch's that the parent had started would block the children."""
+    project = Project(tmp_path)
+    run = start(
+        project, "--runner", "ParallelRunner", "--namespaces", "classification.ingestion,classification.teachers"
+    )
+    try:
+        assert run.wait(timeout=150) == 0
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert project.catalog().exists("classification.teachers")
