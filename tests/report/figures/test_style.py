@@ -7,7 +7,18 @@ import pytest
 
 from kd_uncertainty.report.comparison import Estimate
 from kd_uncertainty.report.figures import FIGURES, make_figures
-from kd_uncertainty.report.figures.style import bare, bars_of, colour, names_axis, panels, safe, template, translucent
+from kd_uncertainty.report.figures.style import (
+    NEUTRAL_LINE,
+    bare,
+    bars_of,
+    colour,
+    names_axis,
+    panels,
+    portable,
+    safe,
+    template,
+    translucent,
+)
 
 
 def contrast(first: str, second: str) -> float:
@@ -79,3 +90,15 @@ def test_small_helpers():
     assert translucent("#ff8000", 0.5) == "rgba(255,128,0,0.5)"
     assert colour({"a": "#000000"}, "a") == "#000000"
     assert colour({}, "unknown", 1) != colour({}, "unknown", 2)
+
+
+def test_a_portable_figure_keeps_its_data_and_styles_every_axis_itself(tables):
+    figure = make_figures(tables)["response_curve"]
+    copy = portable(figure)
+    axes = [copy.layout[name] for name in copy.layout if name.startswith(("xaxis", "yaxis"))]
+    assert len(axes) >= 6
+    assert {axis.gridcolor for axis in axes} == {NEUTRAL_LINE}
+    assert not copy.layout.title.text
+    assert copy.layout.meta["title"] == figure.layout.meta["title"]
+    assert figure.layout.title.text  # the original is as it was
+    assert [trace.to_json() for trace in copy.data] == [trace.to_json() for trace in figure.data]

@@ -17,7 +17,7 @@ from kd_uncertainty.options import (
     StudentsOptions,
     TeachersOptions,
 )
-from kd_uncertainty.report.figures import FIGURES, make_figures
+from kd_uncertainty.report.figures import FIGURES, make_figures, portable
 from kd_uncertainty.report.page import render_report
 from kd_uncertainty.report.summary import make_summary
 
@@ -50,7 +50,7 @@ def summarise(
 def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame) -> list[Figure]:
     """Every figure of the report."""
     figures = make_figures(_named(tables), reporting.split)
-    return [figures[name] for name in FIGURES]
+    return [portable(figures[name]) for name in FIGURES]
 
 
 def _about_data(task: dict[str, Any]) -> str:

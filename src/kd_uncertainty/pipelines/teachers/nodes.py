@@ -9,7 +9,7 @@ from plotly.graph_objects import Figure
 
 from kd_uncertainty.device import resolve_device
 from kd_uncertainty.options import ExecutionOptions, TeachersOptions
-from kd_uncertainty.report.figures import training_curves
+from kd_uncertainty.report.figures import portable, training_curves
 from kd_uncertainty.tasks.examples import example_tensors
 from kd_uncertainty.teachers import collection
 from kd_uncertainty.teachers.contract import Problem
@@ -37,4 +37,4 @@ def fit_teachers(
 
 def plot_teacher_curves(teacher_curves: pd.DataFrame) -> Figure:
     """Draw loss by epoch."""
-    return training_curves(teacher_curves, pd.DataFrame(), pd.DataFrame())
+    return portable(training_curves(teacher_curves, pd.DataFrame(), pd.DataFrame()))

@@ -9,12 +9,14 @@ from kd_uncertainty.report.figures.curve import response_curve
 from kd_uncertainty.report.figures.quality import student_quality
 from kd_uncertainty.report.figures.reliability import expected_calibration_error, reliability_diagram
 from kd_uncertainty.report.figures.sources import uncertainty_sources, within_between
+from kd_uncertainty.report.figures.style import portable
 from kd_uncertainty.report.figures.training import training_curves
 
 __all__ = [
     "FIGURES",
     "expected_calibration_error",
     "make_figures",
+    "portable",
     "reliability_diagram",
     "response_curve",
     "student_quality",

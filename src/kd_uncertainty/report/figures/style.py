@@ -22,6 +22,8 @@ KIND_COLOURS = {"intra": "#8FA9C2", "inter": "#C44E52"}
 SPARE_COLOURS = ("#009E73", "#D55E00", "#56B4E9", "#A65698", "#C07A00", "#4C566A")
 
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
+NEUTRAL_LINE = "rgba(128,128,128,0.3)"
+"""Seen on light and on dark backgrounds."""
 TITLE_HEIGHT = 44
 """Pixels that a standalone figure spends on its title; a page that has its own caption takes them away."""
 
@@ -208,3 +210,16 @@ def nothing_to_show(title: str, reason: str) -> go.Figure:
     figure.update_yaxes(visible=False)
     figure.add_annotation(text=safe(reason), x=0, y=0.5, xref="paper", yref="paper", xanchor="left", showarrow=False)
     return finish(figure, title, reason, head=20, foot=10)
+
+
+def portable(figure: go.Figure) -> go.Figure:
+    """A copy for viewers with a theme of their own, such as Kedro-Viz, which style the first axes and title only.
+
+    Lines are a translucent grey on every axis, legible on light and dark; the title, which such viewers would lay over
+    the first panel, stays in ``layout.meta``.
+    """
+    copy = go.Figure(figure)
+    copy.update_xaxes(gridcolor=NEUTRAL_LINE, linecolor=NEUTRAL_LINE, zerolinecolor=NEUTRAL_LINE)
+    copy.update_yaxes(gridcolor=NEUTRAL_LINE, linecolor=NEUTRAL_LINE, zerolinecolor=NEUTRAL_LINE)
+    copy.update_layout(title={"text": ""})
+    return copy
