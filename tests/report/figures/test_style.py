@@ -101,4 +101,4 @@ def test_a_portable_figure_keeps_its_data_and_styles_every_axis_itself(tables):
     assert not copy.layout.title.text
     assert copy.layout.meta["title"] == figure.layout.meta["title"]
     assert figure.layout.title.text  # the original is as it was
-    assert [trace.to_json() for trace in copy.data] == [trace.to_json() for trace in figure.data]
+    assert repr(copy.to_dict()["data"]) == repr(figure.to_dict()["data"])
