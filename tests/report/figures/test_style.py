@@ -101,4 +101,5 @@ def test_a_portable_figure_keeps_its_data_and_styles_every_axis_itself(tables):
     assert not copy.layout.title.text
     assert copy.layout.meta["title"] == figure.layout.meta["title"]
     assert figure.layout.title.text  # the original is as it was
-    assert repr(copy.to_dict()["data"]) == repr(figure.to_dict()["data"])
+    for ours, theirs in zip(copy.data, figure.data, strict=True):
+        assert (ours.name, list(ours.x), list(ours.y)) == (theirs.name, list(theirs.x), list(theirs.y))
