@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +11,6 @@ from kd_uncertainty.population.contract import Build, Cohort, State
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 from kd_uncertainty.population.options import TrainingOptions
 
-BackendName = Literal["auto", "loop", "vmap"]
 BACKENDS = {"loop": loop.train_cohort, "vmap": vmap.train_cohort}
 
 

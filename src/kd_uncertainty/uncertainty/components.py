@@ -24,7 +24,6 @@ from kd_uncertainty.schemas import FACTORS
 from kd_uncertainty.uncertainty.decomposition import FloatArray
 
 COMPONENTS = ("inter_unbiased", *FACTORS, "residual")
-ALL = slice(None)
 
 
 class CrossedDesign(NamedTuple):

@@ -75,8 +75,11 @@ def train_students(
 
 
 def _num_workers(execution: ExecutionOptions) -> int:
-    """Processes: as asked for, or one for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if execution.workers == "auto" else execution.workers
+    """Processes: as asked for, or one for each core that this process may use (all of them, where none can tell)."""
+    if execution.workers != "auto":
+        return execution.workers
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def collect_predictions(students: ShardStore, examples: pd.DataFrame) -> Iterator[pa.Table]:
