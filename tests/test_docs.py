@@ -30,7 +30,7 @@ from kd_uncertainty.population.choice import choose_backend
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.plan import make_plan
 from kd_uncertainty.population.targets import check_soft_labels
-from kd_uncertainty.responses import read_soft_labels
+from kd_uncertainty.soft_labels import read_soft_labels
 from kd_uncertainty.tasks.tables import prepare_task
 from kd_uncertainty.teachers import collection, contract
 

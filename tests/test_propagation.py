@@ -4,7 +4,7 @@ import pytest
 from scipy.special import softmax
 
 from kd_uncertainty.propagation import best_student, student_tables, teacher_tables
-from kd_uncertainty.responses import SoftLabels
+from kd_uncertainty.soft_labels import SoftLabels
 from kd_uncertainty.uncertainty.predictions import ArmLogits, SplitLogits
 
 GENERATOR = np.random.default_rng(1)

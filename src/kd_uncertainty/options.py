@@ -77,6 +77,11 @@ class ResponsesOptions(Options):
 
     num_draws: PositiveInt = Field(64, description="posterior draws cached for each example, none twice")
     batch_size: PositiveInt = Field(1024, description="examples per streamed batch and Parquet row group")
+    encoding: Literal["lists", "packed"] = Field(
+        "lists",
+        description="lists: float32 logits that anything reads; packed: 16-bit codes, half the size, see "
+        "docs/own-soft-labels.md",
+    )
     seed: Seed = 2
 
 
@@ -124,7 +129,7 @@ class StudentsOptions(Options):
     initialisation_seeds: PositiveInt = 3
     order_seeds: PositiveInt = 3
     seed: Seed = 3
-    backend: Literal["auto", "loop", "vmap"] = "auto"
+    backend: Literal["auto", "native", "vmap", "loop"] = "auto"
     shard_size: PositiveInt = Field(72, description="students saved together; the unit of work and of resumption")
 
     @model_validator(mode="after")

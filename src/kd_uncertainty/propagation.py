@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kd_uncertainty import calibration
-from kd_uncertainty.responses import SoftLabels
+from kd_uncertainty.soft_labels import SoftLabels
 from kd_uncertainty.uncertainty.predictions import ArmLogits
 
 RELIABILITY_KEYS = ["role", "teacher", "target", "num_responses", "mixing", "temperature", "split"]

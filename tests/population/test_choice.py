@@ -1,6 +1,8 @@
 """The automatic choice of a backend, and its reasons."""
 
+import dataclasses
 import functools
+import re
 
 import pytest
 import torch
@@ -16,8 +18,14 @@ from .worlds import CPU, DataDependent, mlp, normalised
 INPUTS = torch.randn(70, 8)
 
 
-def _choose(build, backend="auto"):
-    return choose_backend(build, backend, INPUTS, 3, TrainingOptions(batch_size=32), CPU)
+@pytest.fixture(autouse=True)
+def _without_the_kernel(monkeypatch):
+    """What is said of the others must not depend on a compiler; test_native.py is about the kernel."""
+    monkeypatch.delitem(choice.BACKENDS, "native")
+
+
+def _choose(build, backend="auto", loss="distillation", **options):
+    return choose_backend(build, backend, INPUTS, 3, TrainingOptions(**({"batch_size": 32} | options)), CPU, loss)
 
 
 def _frozen():
@@ -26,21 +34,31 @@ def _frozen():
     return network
 
 
-def test_perceptrons_are_vectorised_after_a_dry_run():
-    assert _choose(mlp(8, 3, 10)) == ("vmap", "a dry run equals the loop bit for bit")
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("loss", ["distillation", "mse"])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 100}, {"schedule": "step", "milestones": (2, 8)}])
+def test_perceptrons_are_vectorised_after_a_dry_run(dropout, loss, options):
+    assert _choose(mlp(8, 3, 10, dropout=dropout), loss=loss, **options) == (
+        "vmap",
+        "a dry run equals the loop bit for bit",
+    )
 
 
 @pytest.mark.parametrize(
     ("build", "obstacle"),
     [
-        (mlp(8, 3, 10, dropout=0.1), "dropout"),
+        (lambda: nn.Sequential(nn.Linear(8, 3), nn.AlphaDropout()), r"dropout of another kind \(AlphaDropout\)"),
         (functools.partial(normalised, 8, 3), "batch normalisation"),
         (_frozen, "frozen parameters"),
     ],
 )
 def test_what_vmap_cannot_do_is_looped_and_refused_when_asked_for(build, obstacle):
-    assert _choose(build) == ("loop", f"the network has {obstacle}")
-    with pytest.raises(UserError, match=f"vmap cannot train a network with {obstacle}"):
+    name, reason = _choose(build)
+    assert name == "loop"
+    assert re.fullmatch(f"the network has {obstacle}", reason)
+    with pytest.raises(
+        UserError, match=f"vmap cannot train these students: the network has {obstacle}; use auto or loop"
+    ):
         _choose(build, "vmap")
 
 
@@ -54,17 +72,58 @@ def test_a_dry_run_that_differs_in_one_bit_is_looped(monkeypatch):
     original = choice.BACKENDS["vmap"]
 
     def off_by_a_bit(*arguments):
-        state = original(*arguments)
+        state = original.train_cohort(*arguments)
         values = next(iter(state.values()))
         values.view(-1)[0] = torch.nextafter(values.view(-1)[0], torch.tensor(9.0))
         return state
 
-    monkeypatch.setitem(choice.BACKENDS, "vmap", off_by_a_bit)
+    monkeypatch.setitem(choice.BACKENDS, "vmap", dataclasses.replace(original, train_cohort=off_by_a_bit))
     assert _choose(mlp(8, 3, 10)) == ("loop", "vmap rounds differently from the loop on this network and machine")
 
 
 def test_a_choice_of_the_user_is_taken():
     assert _choose(mlp(8, 3, 10), "loop") == ("loop", "asked for")
     assert _choose(mlp(8, 3, 10), "vmap") == ("vmap", "asked for")
-    with pytest.raises(UserError, match="no backend 'native'; known: auto, loop, vmap"):
-        _choose(mlp(8, 3, 10), "native")
+    with pytest.raises(UserError, match="no backend 'jax'; known: auto, loop, vmap"):
+        _choose(mlp(8, 3, 10), "jax")
+
+
+def _with_candidate(monkeypatch, **changes):
+    """The backends with one more before all others."""
+    first = dataclasses.replace(choice.BACKENDS["vmap"], **changes)
+    monkeypatch.setattr(choice, "BACKENDS", {"first": first, **choice.BACKENDS})
+
+
+def test_the_first_backend_that_nothing_speaks_against_is_taken(monkeypatch):
+    _with_candidate(monkeypatch, tolerance=2e-6)
+    assert _choose(mlp(8, 3, 10)) == ("first", "a dry run equals the loop within 2e-06")
+    assert _choose(mlp(8, 3, 10), "vmap") == ("vmap", "asked for")
+
+
+def test_the_reason_tells_what_spoke_against_faster_backends(monkeypatch):
+    _with_candidate(monkeypatch, obstacle=lambda _, facts: f"there is no compiler for {facts.loss}")
+    reason = "a dry run equals the loop bit for bit; there is no compiler for mse"
+    assert _choose(mlp(8, 3, 10), loss="mse") == ("vmap", reason)
+    reason = "there is no compiler for distillation; the network has frozen parameters"
+    assert _choose(_frozen) == ("loop", reason)
+    with pytest.raises(UserError, match="first cannot train these students: there is no compiler for distillation"):
+        _choose(mlp(8, 3, 10), "first")
+
+
+def test_an_objection_that_backends_share_is_told_once(monkeypatch):
+    _with_candidate(monkeypatch)
+    assert _choose(_frozen) == ("loop", "the network has frozen parameters")
+
+
+@pytest.mark.parametrize(("error", "told"), [(1e-7, None), (1e-3, "1.0e-03"), (float("nan"), "inf")])
+def test_a_backend_may_differ_by_its_tolerance_and_no_more(monkeypatch, error, told):
+    vmap = choice.BACKENDS["vmap"].train_cohort
+
+    def shifted(*arguments):
+        return {name: values + error for name, values in vmap(*arguments).items()}
+
+    _with_candidate(monkeypatch, train_cohort=shifted, tolerance=2e-6)
+    name, reason = _choose(mlp(8, 3, 10))
+    assert name == ("first" if told is None else "vmap")
+    if told is not None:
+        assert reason.endswith(f"first differs from the loop by {told} on this network and machine")

@@ -45,7 +45,7 @@ def test_a_shard_holds_networks_that_give_its_logits():
 
 def test_identity_is_stable_and_covers_everything_that_decides_a_result():
     job = small_job()
-    assert job.identity() == small_job().identity()
+    assert job.identity("vmap") == small_job().identity("vmap")
     changes = {
         "plan": job.plan.assign(mixing=0.3),
         "inputs": job.inputs + np.float32(1e-6) * (np.arange(6) == 0).astype(np.float32),
@@ -55,23 +55,41 @@ def test_identity_is_stable_and_covers_everything_that_decides_a_result():
         "network_arguments": {"hidden": [8]},
         "training": job.training.model_copy(update={"epochs": 4}),
         "shard_size": 9,
-        "backend": "loop",
     }
-    identities = {dataclasses.replace(job, **{name: value}).identity() for name, value in changes.items()}
-    identities.add(dataclasses.replace(job, soft_labels={"other": job.soft_labels["dropout"]}).identity())
-    assert len(identities | {job.identity()}) == len(changes) + 2
-    assert set(changes) | {"num_classes", "network_class"} == {
+    identities = {dataclasses.replace(job, **{name: value}).identity("vmap") for name, value in changes.items()}
+    identities.add(dataclasses.replace(job, soft_labels={"other": job.soft_labels["dropout"]}).identity("vmap"))
+    assert len(identities | {job.identity("vmap")}) == len(changes) + 2
+    assert set(changes) | {"num_classes", "network_class", "backend"} == {
         field.name for field in dataclasses.fields(PopulationJob)
     }
 
 
+def test_identity_covers_the_backend_that_trains_and_not_the_one_that_was_asked_for(monkeypatch):
+    """Backends and versions of torch differ in the last bits, so that shards of the one do not continue the other's."""
+    job = small_job(backend="auto")
+    before = job.identity("vmap")
+    assert small_job(backend="vmap").identity("vmap") == before
+    assert job.identity("loop") != before
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    assert job.identity("vmap") != before
+
+
 def test_identity_notices_an_edited_network_and_a_new_format(monkeypatch):
     job = small_job()
-    before = job.identity()
+    before = job.identity("vmap")
     monkeypatch.setattr(job_module, "_source", lambda _: "class MLP: ...")
-    edited = job.identity()
+    edited = job.identity("vmap")
     monkeypatch.setattr(job_module, "FORMAT_VERSION", job_module.FORMAT_VERSION + 1)
-    assert len({before, edited, job.identity()}) == 3
+    assert len({before, edited, job.identity("vmap")}) == 3
+
+
+def test_a_chunk_holds_every_target_once():
+    job = small_job()
+    rows = list(job.plan.itertuples(index=False))
+    cohort = job._cohort(rows)
+    assert (len(cohort), len(cohort.targets)) == (28, 7)  # the labels, and 2 response seeds of 3 arms
+    for row, table in zip(rows, cohort.tables.tolist(), strict=True):
+        assert np.array_equal(cohort.targets[table], job.target_maker.target(row).astype(np.float32))
 
 
 def test_checks_the_network_and_the_responses_before_any_work():

@@ -1,11 +1,12 @@
-"""The distillation loss against torch's own cross-entropies, and its gradient against theirs."""
+"""The losses against torch's own, and their gradients against autograd's."""
 
 import pytest
 import torch
 from torch.func import grad_and_value, vmap
 from torch.nn.functional import cross_entropy
+from torch.nn.functional import mse_loss as torch_mse
 
-from kd_uncertainty.population.losses import distillation_loss
+from kd_uncertainty.population.losses import batch_loss, distillation_loss, mse_loss
 
 STUDENTS, EXAMPLES, CLASSES = 4, 7, 5
 
@@ -73,3 +74,46 @@ def test_soft_gradient_keeps_its_size_across_temperatures():
     distillation_loss(z, torch.tensor([0]), torch.softmax(v / temperature, -1), one, temperature).backward()
     difference = (z - z.mean() - v + v.mean()).detach()
     torch.testing.assert_close(z.grad, difference / CLASSES, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(params=[1, 3])
+def regression(request):
+    generator = torch.Generator().manual_seed(0)
+    shape = (STUDENTS, EXAMPLES, request.param)
+    outputs, labels, targets = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(3))
+    return outputs.requires_grad_(), labels, targets, torch.tensor([0.0, 1.0, 0.3, 0.5], dtype=torch.float64)
+
+
+def test_squared_errors_and_their_gradient_are_torchs(regression):
+    students = zip(*regression, strict=True)
+    expected = torch.stack([(1 - m) * torch_mse(f, y) + m * torch_mse(f, t) for f, y, t, m in students])
+    found = mse_loss(*regression)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+    (gradient,) = torch.autograd.grad(found.sum(), regression[0])
+    (expected_gradient,) = torch.autograd.grad(expected.sum(), regression[0])
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-12, atol=1e-15)
+
+
+def test_squared_errors_of_one_student_among_others_have_the_same_bits_as_alone(regression):
+    outputs, labels, targets, mixing = (values.detach().float() for values in regression)
+    together = mse_loss(outputs.requires_grad_(), labels, targets, mixing)
+    (gradient,) = torch.autograd.grad(together.sum(), outputs)
+    for student in range(STUDENTS):
+        own = outputs[student].detach().clone().requires_grad_()
+        alone = mse_loss(own, labels[student].clone(), targets[student].clone(), mixing[student])
+        assert torch.equal(alone, together[student])
+        assert torch.equal(torch.autograd.grad(alone, own)[0], gradient[student])
+
+
+def test_squared_errors_work_under_torch_func(regression):
+    expected = mse_loss(*regression)
+    (expected_gradient,) = torch.autograd.grad(expected.sum(), regression[0])
+    gradients, losses = vmap(grad_and_value(mse_loss))(regression[0].detach(), *regression[1:])
+    torch.testing.assert_close(losses, expected.detach(), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(gradients, expected_gradient, rtol=1e-12, atol=1e-15)
+
+
+def test_a_loss_by_its_name_ignores_what_it_does_not_use(batch, regression):
+    assert torch.equal(batch_loss("distillation")(*batch), distillation_loss(*batch))
+    temperature = torch.full((STUDENTS,), torch.nan, dtype=torch.float64)
+    assert torch.equal(batch_loss("mse")(*regression, temperature), mse_loss(*regression))

@@ -1,9 +1,13 @@
 """The optimisers against their published updates, written out by hand in float64."""
 
+import functools
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from kd_uncertainty.population.optimisers import make_optimiser
+from kd_uncertainty.population.optimisers import Optimiser
 from kd_uncertainty.population.options import TrainingOptions
 
 STEPS, RATE, DECAY = 7, 0.01, 0.1
@@ -15,10 +19,9 @@ def _gradients():
 
 def _descend(**options):
     values = torch.linspace(-1, 1, 5, dtype=torch.float64)
-    optimiser = make_optimiser([values], TrainingOptions(learning_rate=RATE, **options))
+    optimiser = Optimiser([values], TrainingOptions(**options))
     for gradient in _gradients():
-        values.grad = gradient
-        optimiser.step()
+        optimiser.step([gradient], RATE)
     return values
 
 
@@ -62,19 +65,62 @@ def test_updates_are_the_published_ones(options, expected):
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
 def test_stacked_parameters_are_updated_as_each_alone_bit_for_bit(kind):
     """Sizes that are no multiple of a vector register, so that tails fall on different elements in a stack."""
-    options = TrainingOptions(optimiser=kind, weight_decay=DECAY, learning_rate=RATE)
+    options = TrainingOptions(optimiser=kind, weight_decay=DECAY)
     generator = torch.Generator().manual_seed(1)
     for size in (1, 3, 10, 17, 33):
         start, gradients = (torch.randn(6, 5, size, generator=generator) for _ in range(2))
         stacked = start[:, 0].clone()
-        optimiser = make_optimiser([stacked], options)
+        optimiser = Optimiser([stacked], options)
         for step in range(5):
-            stacked.grad = gradients[:, step].clone()
-            optimiser.step()
+            optimiser.step([gradients[:, step].clone()], RATE)
         for student in range(6):
             alone = start[student, 0].clone()
-            optimiser = make_optimiser([alone], options)
+            optimiser = Optimiser([alone], options)
             for step in range(5):
-                alone.grad = gradients[student, step].clone()
-                optimiser.step()
+                optimiser.step([gradients[student, step].clone()], RATE)
             assert torch.equal(stacked[student], alone)
+
+
+KINDS = {
+    "sgd": (torch.optim.SGD, {}),
+    "momentum": (functools.partial(torch.optim.SGD, momentum=0.9), {"optimiser": "sgd", "momentum": 0.9}),
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_are_those_of_torchs_classes_bit_for_bit(kind):
+    """Rates that change, and a parameter that has no gradient in some steps (its own step count stands still)."""
+    make, options = KINDS[kind]
+    options = TrainingOptions(**({"optimiser": kind, "weight_decay": DECAY} | options))
+    generator = torch.Generator().manual_seed(2)
+    theirs = [torch.randn(size, generator=generator) for size in (5, 17)]
+    ours = [values.clone() for values in theirs]
+    reference, optimiser = make(theirs, weight_decay=DECAY, foreach=True), Optimiser(ours, options)
+    for step in range(STEPS):
+        gradients = [torch.randn(size, generator=generator) for size in (5, 17)]
+        gradients[1] = None if step in (0, 3) else gradients[1]
+        reference.param_groups[0]["lr"] = RATE / (1 + step)
+        for values, gradient in zip(theirs, gradients, strict=True):
+            values.grad = gradient
+        reference.step()
+        optimiser.step(gradients, RATE / (1 + step))
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    before = [values.clone() for values in ours]
+    optimiser.step([None, None], RATE)
+    assert all(torch.equal(one, other) for one, other in zip(ours, before, strict=True))
+
+
+@pytest.mark.slow
+def test_training_imports_no_compiler():
+    """It would take a second of every process."""
+    code = (
+        "import sys, torch\n"
+        "from kd_uncertainty.population.options import TrainingOptions\n"
+        "from kd_uncertainty.population.optimisers import Optimiser\n"
+        "for kind in ('sgd', 'adam', 'adamw'):\n"
+        "    Optimiser([torch.zeros(3)], TrainingOptions(optimiser=kind)).step([torch.ones(3)], 0.1)\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

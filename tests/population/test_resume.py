@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kd_uncertainty.artefacts import sha256_of
+from kd_uncertainty.population.native import library
 from kd_uncertainty.population.shards import MANIFEST, ShardStore
 
 from .resume_script import train
@@ -17,8 +18,8 @@ from .resume_script import train
 SCRIPT = Path(__file__).with_name("resume_script.py")
 
 
-def _start(folder):
-    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder)], start_new_session=True)
+def _start(folder, backend="vmap"):
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), backend], start_new_session=True)
 
 
 def _digests(folder):
@@ -32,10 +33,13 @@ def _wait_until(condition, seconds=60.0):
         time.sleep(0.01)
 
 
-def test_killed_with_its_workers_it_continues_and_ends_bit_identical(tmp_path):
+@pytest.mark.parametrize("backend", ["vmap", "native"])
+def test_killed_with_its_workers_it_continues_and_ends_bit_identical(tmp_path, backend):
+    if backend == "native" and library.obstacle() is not None:
+        pytest.skip("no compiler")
     folder, uninterrupted = tmp_path / "population", tmp_path / "uninterrupted"
-    train(uninterrupted, workers=1, chunk_size=32)
-    process = _start(folder)
+    train(uninterrupted, backend, workers=1, chunk_size=32)
+    process = _start(folder, backend)
     _wait_until(lambda: (folder / MANIFEST).exists() or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(30) == -signal.SIGKILL
@@ -45,7 +49,7 @@ def test_killed_with_its_workers_it_continues_and_ends_bit_identical(tmp_path):
     assert 0 < len(finished) < opened.num_shards
     times = {index: opened.path(index).stat().st_mtime_ns for index in finished}
 
-    assert _start(folder).wait(120) == 0
+    assert _start(folder, backend).wait(120) == 0
     assert _digests(folder) == _digests(uninterrupted)
     assert {index: opened.path(index).stat().st_mtime_ns for index in finished} == times
 

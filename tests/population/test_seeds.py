@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from scipy import stats
 
-from kd_uncertainty.population.seeds import batch_order, derive_seed, random_bits, uniforms
+from kd_uncertainty.population.seeds import batch_orders, derive_seed, random_bits, uniforms
 
 
 def test_derived_seeds_are_the_same_in_another_process_and_for_ever():
@@ -53,18 +54,48 @@ def test_uniforms_are_uniform_and_streams_uncorrelated():
     assert np.abs(correlations).max() < 4 / np.sqrt(20_000)
 
 
-def test_batch_order_is_a_pure_permutation():
-    order = batch_order(1, 0, 100)
-    assert np.array_equal(np.sort(order), np.arange(100))
-    again = order.copy()
-    batch_order.cache_clear()
-    assert np.array_equal(batch_order(1, 0, 100), again)
-    assert not np.array_equal(batch_order(1, 1, 100), again)
-    assert not np.array_equal(batch_order(2, 0, 100), again)
-    assert not order.flags.writeable
+def test_batch_orders_are_pure_permutations_of_every_students_own():
+    orders = batch_orders([1, 2, 1, 5], 3, 100)
+    assert orders.dtype == np.int64
+    assert np.array_equal(np.sort(orders), np.tile(np.arange(100), (4, 1)))
+    assert np.array_equal(orders[0], orders[2])
+    for seed, order in zip([1, 2, 1, 5], orders, strict=True):
+        assert np.array_equal(order, batch_orders([seed], 3, 100)[0])
+    orders[0, 0] = -1
+    assert orders[2, 0] >= 0
+    assert np.array_equal(batch_orders([1], 3, 100)[0, 1:], orders[0, 1:])
 
 
-def test_batch_order_is_uniform_over_permutations():
-    counts = np.unique([batch_order(9, epoch, 4) for epoch in range(4800)], axis=0, return_counts=True)[1]
+def test_batch_orders_are_the_same_for_ever():
+    """Epoch 2 under seed 7, from an implementation in plain integers; see the tests of ``counter``."""
+    assert batch_orders([7], 2, 8).tolist() == [[4, 0, 5, 3, 7, 6, 1, 2]]
+
+
+@pytest.mark.parametrize("varied", ["epochs", "seeds"])
+def test_batch_orders_are_uniform_over_permutations(varied):
+    if varied == "epochs":
+        orders = np.concatenate([batch_orders([9], epoch, 4) for epoch in range(4800)])
+    else:
+        orders = batch_orders(range(200_000), 0, 4)
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
     assert len(counts) == 24
     assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_every_example_is_equally_likely_in_every_place():
+    examples, students = 37, 6000
+    orders = batch_orders(range(students), 1, examples)
+    counts = np.zeros((examples, examples))
+    np.add.at(counts, (np.broadcast_to(np.arange(examples), orders.shape), orders), 1)
+    expected = students / examples
+    # Rows and columns have fixed sums; of the squares' total, (examples - 1)^2 degrees of freedom remain, and each
+    # square weighs examples / (examples - 1) too little.
+    statistic = ((counts - expected) ** 2 / expected).sum() * (examples - 1) / examples
+    assert 1e-3 < stats.chi2.sf(statistic, (examples - 1) ** 2) < 1 - 1e-3
+
+
+def test_orders_of_different_epochs_and_seeds_are_uncorrelated():
+    examples = 20_000
+    orders = np.concatenate([batch_orders([4, 5, 6], epoch, examples) for epoch in range(3)])
+    correlations = np.corrcoef(orders)[np.triu_indices(9, 1)]
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(examples)

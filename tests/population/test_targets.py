@@ -6,6 +6,7 @@ import pytest
 from scipy.special import softmax
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.population import targets
 from kd_uncertainty.population.plan import make_plan
 from kd_uncertainty.population.seeds import derive_seed
 from kd_uncertainty.population.targets import (
@@ -56,10 +57,10 @@ def test_exact_probabilities_are_the_mean_softmax(logits):
 def test_label_targets_have_the_mean_and_variance_of_multinomial_frequencies(logits, num_responses):
     """E = p, and Var over response seeds = p (1 - p) / k, each within five standard errors."""
     p = exact_probabilities(logits)
-    targets = np.stack([label_target(p, seed, num_responses) for seed in SEEDS])
+    found = np.stack([label_target(p, seed, num_responses) for seed in SEEDS])
     variance = p * (1 - p) / num_responses
-    assert (np.abs(targets.mean(0) - p) < 5 * np.sqrt(variance / len(SEEDS))).all()
-    centred = (targets - p) ** 2
+    assert (np.abs(found.mean(0) - p) < 5 * np.sqrt(variance / len(SEEDS))).all()
+    centred = (found - p) ** 2
     errors = centred.std(0) / np.sqrt(len(SEEDS))
     assert (np.abs(centred.mean(0) - variance) < 5 * errors + 1e-12).all()
 
@@ -144,12 +145,45 @@ def test_each_kind_of_target_is_what_it_says(plan, maker, logits):
 
 def test_targets_of_many_students_are_those_of_each(plan, maker):
     rows = list(plan.itertuples())
-    targets = maker.targets(rows)
-    assert targets.dtype == np.float32
-    np.testing.assert_allclose(targets.sum(-1), 1, rtol=1e-6)
-    for row, target in zip(rows, targets, strict=True):
-        assert np.array_equal(target, maker.target(row).astype(np.float32))
-    assert np.array_equal(maker.targets(rows[5:9]), targets[5:9])
+    tables, table_of = maker.targets(rows)
+    assert (tables.dtype, table_of.dtype) == (np.float32, np.int64)
+    np.testing.assert_allclose(tables.sum(-1), 1, rtol=1e-6)
+    for row, table in zip(rows, table_of, strict=True):
+        assert np.array_equal(tables[table], maker.target(row).astype(np.float32))
+    some, some_of = maker.targets(rows[5:9])
+    assert np.array_equal(some[some_of], tables[table_of[5:9]])
+
+
+def test_students_with_the_same_target_share_one_table(plan, maker):
+    """One for the data's labels, two exact ones, and 6 response seeds times 2 numbers of labels and 2 of draws."""
+    tables, table_of = maker.targets(list(plan.itertuples()))
+    assert len(tables) == 1 + 2 + 6 * 2 + 6 * 2
+    assert len(np.unique(tables, axis=0)) == len(tables)
+    assert list(dict.fromkeys(table_of)) == list(range(len(tables)))
+    once, same = maker.targets(list(plan[plan["target"] == "exact"].iloc[:4].itertuples()))
+    assert (len(once), same.tolist()) == (1, [0, 0, 0, 0])
+
+
+def test_settings_that_no_target_depends_on_make_no_new_tables(plan, maker):
+    """Mixing is the loss's; sampled labels have no temperature, exact means no responses, one-hot labels no teacher."""
+    rows = plan.groupby("target", sort=False).head(1)
+    others = {
+        "one_hot": {"teacher": "another", "mixing": 0.5},
+        "exact": {"num_responses": 3, "response_seed": 1},
+        "label": {"temperature": 4.0, "mixing": 0.2},
+        "posterior": {"mixing": 0.2, "order_seed": 8},
+    }
+    for row in rows.itertuples():
+        pair = pd.DataFrame([row._asdict(), row._asdict() | others[row.target]])
+        assert maker.targets(list(pair.itertuples(index=False)))[1].tolist() == [0, 0], row.target
+
+
+def test_blocks_of_examples_change_no_bit(logits, monkeypatch):
+    draws = np.array([3, 0, 7])
+    expected = softmax(logits[:, draws].astype(float) / 3, axis=-1).mean(axis=1)
+    for size in (1, 2 * len(draws) * CLASSES, 1 << 18):
+        monkeypatch.setattr(targets, "_BLOCK", size)
+        assert np.array_equal(exact_probabilities(logits, 3.0, draws), expected)
 
 
 def test_too_few_draws_are_refused_with_the_number_that_is_needed(plan):

@@ -1,5 +1,6 @@
 """The engine against a plain PyTorch training loop, and one student's independence of all others, bit for bit."""
 
+import dataclasses
 import functools
 from time import perf_counter
 
@@ -8,13 +9,15 @@ import torch
 from torch import nn
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.population.contract import Cohort
+from kd_uncertainty.population import choice
+from kd_uncertainty.population.contract import Cohort, Monitor
+from kd_uncertainty.population.initialisation import initial_states
 from kd_uncertainty.population.losses import distillation_loss
 from kd_uncertainty.population.options import TrainingOptions
-from kd_uncertainty.population.seeds import batch_order, derive_seed
+from kd_uncertainty.population.seeds import batch_orders
 from kd_uncertainty.population.training import predict, train
 
-from .worlds import Residual, mlp, normalised, world
+from .worlds import CPU, Residual, mlp, normalised, regression_world, world
 
 SGD = {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 1e-3, "learning_rate": 0.05}
 OPTIMISERS = {
@@ -33,6 +36,8 @@ SHAPES = {
     "one feature": (1, (16,), 2, 65, 64),
     "long sums": (785, (20,), 10, 70, 64),
     "one batch": (9, (4,), 4, 20, 64),
+    "one example": (5, (1, 9), 3, 1, 8),
+    "one unit": (1, (1, 1), 2, 17, 8),
 }
 
 
@@ -44,8 +49,13 @@ def _assert_equal(found, expected, students=slice(None)):
 
 def _plain(build, inputs, labels, cohort, options, student):
     """What anybody would write for one student."""
-    torch.manual_seed(derive_seed(cohort.initialisation_seeds[student], "initialisation"))
     network = build()
+    network.load_state_dict(
+        {
+            name: v[0]
+            for name, v in initial_states(build, cohort.initialisation_seeds[student : student + 1], CPU).items()
+        }
+    )
     kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     more = {"momentum": options.momentum} if options.optimiser == "sgd" else {}
     optimiser = kinds[options.optimiser](
@@ -54,7 +64,7 @@ def _plain(build, inputs, labels, cohort, options, student):
     means = []
     for epoch in range(options.epochs):
         total = 0.0
-        for batch in torch.tensor(batch_order(cohort.order_seeds[student], epoch, len(inputs))).split(
+        for batch in torch.tensor(batch_orders([cohort.order_seeds[student]], epoch, len(inputs))[0]).split(
             options.batch_size
         ):
             optimiser.zero_grad()
@@ -181,7 +191,7 @@ def test_an_ensemble_is_a_cohort_without_a_teacher():
     cohort = Cohort.of_ensemble(nn.functional.one_hot(labels, 3).float(), [1, 2], [3, 4])
     options = TrainingOptions(epochs=4, batch_size=16)
     trained = train(mlp(8, 3, 10), inputs, labels, cohort, options)
-    soft = Cohort(cohort.targets, torch.ones(2), torch.ones(2), (1, 2), (3, 4))
+    soft = dataclasses.replace(cohort, mixing=torch.ones(2))
     torch.testing.assert_close(trained.losses, train(mlp(8, 3, 10), inputs, labels, soft, options).losses)
 
 
@@ -208,6 +218,72 @@ def test_reports_every_student_epoch_and_leaves_torch_as_it_was(backend):
     assert sum(seen) == 5 * 3
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("backend", ["loop", "vmap"])
+def test_students_that_share_a_table_train_as_with_a_copy_each(backend):
+    inputs, labels, cohort = world(5, 40, 6, 3)
+    shared = dataclasses.replace(cohort, targets=cohort.targets[:2], tables=torch.tensor([1, 0, 1, 1, 0]))
+    copied = dataclasses.replace(cohort, targets=cohort.targets[[1, 0, 1, 1, 0]])
+    run = functools.partial(train, mlp(6, 3, 4), inputs, labels, options=TrainingOptions(epochs=2, batch_size=16))
+    expected = run(cohort=copied, backend=backend)
+    for chunk_size in (2, 32):
+        _assert_equal(run(cohort=shared, backend=backend, chunk_size=chunk_size), expected)
+
+
+@pytest.mark.parametrize("backend", ["loop", "vmap"])
+def test_threads_change_no_bit(backend):
+    inputs, labels, cohort = world(5, 40, 6, 3)
+    run = functools.partial(train, mlp(6, 3, 4), inputs, labels, cohort, TrainingOptions(epochs=2), backend=backend)
+    _assert_equal(run(threads=2), run(threads=1))
+
+
+def test_a_backend_may_report_several_epochs_at_once_unless_each_is_looked_at(monkeypatch):
+    """A backend that trains as vmap does, and says so two epochs at a time where it may."""
+    vmap, seen = choice.BACKENDS["vmap"], []
+
+    def train_cohort(build, initial, inputs, labels, cohort, options, monitor, threads=1):
+        seen.append((monitor.every_epoch, threads))
+        losses = []
+
+        def after_epochs(students, epochs, state, loss):
+            losses.append(loss)
+            if len(losses) == 2 or monitor.every_epoch or epochs.stop == options.epochs:
+                first = epochs.stop - len(losses)
+                monitor.after_epochs(students, range(first, epochs.stop), state, torch.cat(losses, dim=1))
+                losses.clear()
+
+        return vmap.train_cohort(build, initial, inputs, labels, cohort, options, Monitor(after_epochs))
+
+    monkeypatch.setitem(choice.BACKENDS, "pairs", dataclasses.replace(vmap, train_cohort=train_cohort))
+    inputs, labels, cohort = world(3, 40, 6, 3)
+    run = functools.partial(train, mlp(6, 3, 4), inputs, labels, cohort, TrainingOptions(epochs=5))
+    counts = []
+    _assert_equal(run(backend="pairs", on_epoch=counts.append, threads=2), run(backend="vmap"))
+    assert counts == [6, 6, 3]
+    held_out = inputs[:9], labels[:9]
+    expected, found = run(backend="vmap", validation=held_out), run(backend="pairs", validation=held_out)
+    assert torch.equal(found.validation_nll, expected.validation_nll)
+    assert seen == [(False, 2), (True, 1)]
+
+
+def test_regressions_have_no_curves_of_classes():
+    inputs, labels, cohort = regression_world(2, 20, 3, 1)
+    with pytest.raises(ValueError, match="leave validation out for the loss mse"):
+        train(mlp(3, 1), inputs, labels, cohort, TrainingOptions(epochs=1), validation=(inputs, labels))
+
+
+def test_linear_regressions_reach_the_least_squares_solution_of_their_mixture():
+    """The optimum of the mixed loss is least squares to ``(1 - mixing) label + mixing target``."""
+    inputs, labels, cohort = regression_world(4, 30, 3, 2)
+    options = TrainingOptions(epochs=600, batch_size=30, optimiser="sgd", momentum=0.9, learning_rate=0.1)
+    trained = train(mlp(3, 2), inputs, labels, cohort, options, backend="vmap")
+    design = torch.cat([inputs, torch.ones(30, 1)], dim=1).double()
+    for student in range(4):
+        mixing, targets = cohort.mixing[student], cohort.targets[cohort.table_index[student]]
+        solution = torch.linalg.lstsq(design, ((1 - mixing) * labels + mixing * targets).double()).solution
+        found = torch.cat([trained.parameters["0.weight"][student].T, trained.parameters["0.bias"][student][None]])
+        torch.testing.assert_close(found.double(), solution, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population import workers
+from kd_uncertainty.population.native import library
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.workers import run
 
@@ -33,9 +34,16 @@ def _assert_equal(found, expected):
             assert torch.equal(values, expected[student][name]), (student, name)
 
 
+@pytest.fixture(scope="module", params=["native", "vmap"])
+def backend(request):
+    if request.param == "native" and library.obstacle() is not None:
+        pytest.skip("no compiler")
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def expected():
-    return _students(small_job(), chunk_size=32)
+def expected(backend):
+    return _students(small_job(backend=backend), chunk_size=32)
 
 
 def test_trains_every_student_once(expected):
@@ -43,31 +51,44 @@ def test_trains_every_student_once(expected):
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 5])
-def test_chunk_size_changes_no_bit(expected, chunk_size):
-    _assert_equal(_students(small_job(), chunk_size=chunk_size), expected)
+def test_chunk_size_changes_no_bit(expected, backend, chunk_size):
+    _assert_equal(_students(small_job(backend=backend), chunk_size=chunk_size), expected)
 
 
 @pytest.mark.parametrize("shard_size", [1, 5, 100])
-def test_shard_size_changes_no_bit(expected, shard_size):
-    found = _students(small_job(shard_size=shard_size))
+def test_shard_size_changes_no_bit(expected, backend, shard_size):
+    found = _students(small_job(backend=backend, shard_size=shard_size))
     _assert_equal(found, expected)
     assert len(found) == 28
 
 
-def test_backend_changes_no_bit(expected):
-    _assert_equal(_students(small_job(backend="loop")), expected)
+def test_vmap_and_loop_give_the_same_bits():
+    _assert_equal(_students(small_job(backend="loop")), _students(small_job(backend="vmap")))
 
 
-def test_some_shards_alone_have_the_bits_that_they_have_among_all(expected):
-    found = _students(small_job(), [3, 1])
+def test_some_shards_alone_have_the_bits_that_they_have_among_all(expected, backend):
+    found = _students(small_job(backend=backend), [3, 1])
     assert sorted(found) == [*range(8, 16), *range(24, 28)]
     _assert_equal(found, expected)
 
 
-def test_processes_change_no_bit(expected):
-    found = _students(small_job(), workers=2, chunk_size=3)
+def test_workers_change_no_bit(expected, backend):
+    found = _students(small_job(backend=backend), workers=2, chunk_size=3)
     _assert_equal(found, expected)
     assert len(found) == 28
+
+
+def test_processes_of_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(workers, "_THREADS_PER_PROCESS", 2)
+    _assert_equal(_students(small_job(), workers=4), _students(small_job()))
+
+
+@pytest.mark.parametrize(
+    ("cores", "backend", "expected"),
+    [(1, "native", (1, 1)), (8, "native", (1, 8)), (9, "native", (2, 4)), (64, "native", (8, 8)), (6, "vmap", (6, 1))],
+)
+def test_cores_are_divided_into_processes_and_threads(cores, backend, expected):
+    assert workers._divide(cores, backend) == expected
 
 
 def test_nothing_to_do_is_done_at_once():
@@ -97,7 +118,7 @@ def test_a_killed_worker_is_reported_as_such(monkeypatch):
     """The worker kills itself in its initialiser's place; whoever waits for it must hear of it."""
     monkeypatch.setattr(workers, "_start_worker", _die)
     with pytest.raises(UserError, match=r"a worker process died .* execution.workers or execution.chunk_size"):
-        list(run(small_job(), workers=2, progress=False))
+        list(run(small_job(backend="vmap"), workers=2, progress=False))
 
 
 def _die(*_):
@@ -120,7 +141,7 @@ def test_the_bar_counts_students(monkeypatch, count):
 
 
 def test_stopping_early_ends_the_workers():
-    shards = run(small_job(training=TrainingOptions(epochs=40)), workers=2, progress=False)
+    shards = run(small_job(training=TrainingOptions(epochs=40), backend="vmap"), workers=2, progress=False)
     next(shards)
     shards.close()
     with pytest.raises(StopIteration):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +40,23 @@ def world(students: int, examples: int, features: int, classes: int) -> tuple[Te
         labels,
         Cohort(targets, mixing, temperature, tuple(s // 2 for s in seeds), tuple(s // 3 for s in seeds)),
     )
+
+
+def regression_world(students: int, examples: int, features: int, outputs: int) -> tuple[Tensor, Tensor, Cohort]:
+    """As :func:`world`, with real labels and targets and the squared error; students share three tables."""
+    generator = torch.Generator().manual_seed(students + 100 * examples)
+    inputs = torch.randn(examples, features, generator=generator)
+    labels = torch.randn(examples, outputs, generator=generator)
+    targets = torch.randn(3, examples, outputs, generator=generator)
+    cohort = world(students, 1, 1, 2)[2]
+    return inputs, labels, dataclasses.replace(cohort, targets=targets, tables=torch.arange(students) % 3, loss="mse")
+
+
+def switching(cohort: Cohort) -> Cohort:
+    """The same students, each with another mixing from a step of its own on; some switch at once, some never."""
+    students = len(cohort)
+    steps = torch.tensor([0, 1, 3, 10**9, 4]).repeat(students)[:students]
+    return dataclasses.replace(cohort, switch_step=steps, mixing_after=1 - cohort.mixing)
 
 
 def block(target: str, **changes: Any) -> SimpleNamespace:
@@ -109,6 +127,15 @@ class DataDependent(nn.Module):
 def normalised(num_inputs: int, num_classes: int) -> nn.Module:
     """A network with batch normalisation and its buffers."""
     return nn.Sequential(nn.Linear(num_inputs, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, num_classes))
+
+
+class Convolutional(nn.Sequential):
+    """A small network of convolutions over images, or over rows of 64 pixels."""
+
+    def __init__(self, num_inputs: int, num_classes: int, flat: bool = True) -> None:
+        images = [nn.Unflatten(1, (1, 8, 8))] if flat else []
+        layers = [nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 5, 3), nn.ReLU()]
+        super().__init__(*images, *layers, nn.Flatten(), nn.Linear(20, num_classes))
 
 
 class Normalised(nn.Sequential):

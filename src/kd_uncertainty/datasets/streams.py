@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from kd_uncertainty.responses import with_metadata
+from kd_uncertainty.soft_labels import SoftLabelFile
+from kd_uncertainty.soft_labels.table import with_metadata
 
 
 class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
@@ -38,14 +39,21 @@ class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
         try:
             for table in data:
                 if writer is None:
-                    # A dictionary pays for the few names, not for floats; floats shrink by byte-stream splitting.
-                    writer = pq.ParquetWriter(
-                        self._filepath, table.schema, compression=self._compression, use_dictionary=_texts(table.schema)
-                    )
+                    writer = self._writer(table.schema)
                 writer.write_table(table)
         finally:
             if writer is not None:
                 writer.close()
+
+    def _writer(self, schema: pa.Schema) -> pq.ParquetWriter:
+        """A dictionary pays for the few names, not for floats. Packed cells hardly shrink, and are read many times."""
+        return pq.ParquetWriter(
+            self._filepath,
+            schema,
+            compression={field.name: "none" if _is_packed(field) else self._compression for field in schema},
+            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+            write_statistics=[field.name for field in schema if not _is_packed(field)],
+        )
 
     def _read(self) -> pa.Table:
         return pq.read_table(self._filepath)
@@ -64,25 +72,33 @@ class ParquetStream(AbstractDataset[Iterable[pa.Table], pd.DataFrame]):
 
 
 class SoftLabelTable(ParquetStream):
-    """Posterior logits, kept as the Arrow table that ``kd_uncertainty.responses.read_soft_labels`` checks.
+    """Posterior logits, as the Arrow table or the file that ``kd_uncertainty.soft_labels.read_soft_labels`` checks.
 
     Args:
         filepath: the Parquet file.
         fingerprint: of the stage that writes it; kept in the file's metadata beside what the tables say of themselves.
+        memory_map: load the file's name only; its rows are then read from a memory-mapped sidecar and need not fit into
+            memory.
         metadata: anything, for plugins such as Kedro-Viz.
     """
 
-    def __init__(self, filepath: str, fingerprint: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        filepath: str,
+        fingerprint: str | None = None,
+        memory_map: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(filepath, metadata)
-        self._fingerprint = fingerprint
+        self._fingerprint, self._memory_map = fingerprint, memory_map
 
     def save(self, data: Iterable[pa.Table]) -> None:
         """Consume the iterable; the first table's schema is the file's."""
         super().save(with_metadata(table, fingerprint=self._fingerprint) for table in data)
 
-    def load(self) -> pa.Table:
-        """Read the whole table."""
-        return self._read()
+    def load(self) -> Any:
+        """Read the whole table as Arrow's, or name the file."""
+        return SoftLabelFile(self._filepath) if self._memory_map else self._read()
 
 
 def shorten_lists(frame: pd.DataFrame, length: int = 60) -> pd.DataFrame:
@@ -95,5 +111,5 @@ def _short(text: str, length: int) -> str:
     return flat if len(flat) <= length else flat[: length - 1] + "…"
 
 
-def _texts(schema: pa.Schema) -> list[str]:
-    return [field.name for field in schema if pa.types.is_string(field.type)]
+def _is_packed(field: pa.Field) -> bool:
+    return bool(pa.types.is_fixed_size_binary(field.type))

@@ -1,92 +1,150 @@
-"""Which backend trains a network, and why."""
+"""Which backend trains a population, and why."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.population.backends import loop, vmap
-from kd_uncertainty.population.contract import Build, Cohort, State
+from kd_uncertainty.population.backends import loop, native, vmap
+from kd_uncertainty.population.contract import Build, Cohort, Facts, Loss, Monitor, State, TrainCohort
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 from kd_uncertainty.population.options import TrainingOptions
 
-BACKENDS = {"loop": loop.train_cohort, "vmap": vmap.train_cohort}
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to train cohorts.
+
+    Attributes:
+        train_cohort: trains one.
+        obstacle: from a network and the facts of a population to a clause that says why they cannot be trained so, or
+            None.
+        tolerance: largest difference of any parameter from the loop's in a dry run on the CPU; 0 asks for the very
+            bits, None for no dry run.
+        merit: why it is taken, where no dry run says so.
+    """
+
+    train_cohort: TrainCohort
+    obstacle: Callable[[nn.Module, Facts], str | None]
+    tolerance: float | None
+    merit: Callable[[], str] | None = None
+
+
+BACKENDS = {
+    "native": Backend(native.train_cohort, native.obstacle, tolerance=None, merit=native.merit),
+    "vmap": Backend(vmap.train_cohort, vmap.obstacle, tolerance=0.0),
+    "loop": Backend(loop.train_cohort, lambda *_: None, tolerance=None),
+}
+"""All backends by name, in order of preference, which is that of speed; the last one trains anything."""
 
 
 def choose_backend(
     build: Build,
     backend: str,
     inputs: Tensor,
-    num_classes: int,
+    num_outputs: int,
     options: TrainingOptions,
     device: torch.device,
+    loss: Loss = "distillation",
 ) -> tuple[str, str]:
     """Return the name of the backend to use and the reason, for the record.
 
-    ``auto`` takes the loop for networks whose state or randomness ``torch.func`` does not carry (dropout, batch
-    normalisation, any buffers, frozen parameters); otherwise vmap, if a dry run of two students over one full and one
-    partial batch succeeds and, on the CPU, gives the very bits of the loop. The choice depends on the network, the
-    options and the machine, never on chunk or worker counts.
+    ``auto`` takes the first backend that nothing speaks against: neither an obstacle in the network, the loss, the
+    options or the device, nor a dry run of two students over one full and one partial batch, which must succeed and,
+    on the CPU, give what the loop gives. The reason then tells what spoke against those before it. The choice depends
+    on the network, the loss, the options and the machine, never on chunk or worker counts.
 
     Args:
         build: builds one network.
-        backend: "auto", "loop" or "vmap"; the latter two are taken as they are.
+        backend: "auto", or a name in ``BACKENDS``, which is taken as it is.
         inputs: (examples, features), the training inputs.
-        num_classes: logits of an example.
+        num_outputs: logits (or real outputs) of an example.
         options: how the students will be trained.
         device: where.
+        loss: what they minimise.
 
     Raises:
-        UserError: if there is no such backend, or vmap is asked for where it cannot work.
+        UserError: if there is no such backend, or one is asked for where it cannot work.
     """
     if backend not in ("auto", *BACKENDS):
-        raise UserError(f"students.backend: there is no backend '{backend}'; known: auto, {', '.join(BACKENDS)}")
+        known = ", ".join(("auto", *sorted(BACKENDS)))
+        raise UserError(f"students.backend: there is no backend '{backend}'; known: {known}")
+    facts = Facts(loss, options, device)
     with reproducible(device):  # a choice draws no random numbers that anybody notices
-        obstacle = _obstacle(build())
-    if backend == "vmap" and obstacle:
-        raise UserError(f"students.backend: vmap cannot train a network with {obstacle}; use auto or loop")
+        network = build()
     if backend != "auto":
+        if obstacle := BACKENDS[backend].obstacle(network, facts):
+            raise UserError(f"students.backend: {backend} cannot train these students: {obstacle}; use auto or loop")
         return backend, "asked for"
-    if obstacle:
-        return "loop", f"the network has {obstacle}"
-    try:
-        equal = _dry_run(build, inputs, num_classes, options, device)
-    except Exception as error:  # whatever torch.func or a user's network raises
-        return "loop", f"vmap fails on the network ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
-    if not equal:
-        return "loop", "vmap rounds differently from the loop on this network and machine"
-    return "vmap", "a dry run equals the loop bit for bit" if device.type == "cpu" else "a dry run succeeded"
+    trial = _Trial(build, inputs, num_outputs, facts)
+    against: list[str] = []
+    for name, candidate in BACKENDS.items():
+        objection = candidate.obstacle(network, facts) or trial.objection(name, candidate)
+        if objection is None:
+            praise = [] if candidate.tolerance is None else [trial.praise(candidate)]
+            praise += [candidate.merit()] if candidate.merit else []
+            return name, "; ".join(praise + against)
+        against += [] if objection in against else [objection]
+    raise AssertionError("the loop has no obstacle")
 
 
-def _obstacle(network: nn.Module) -> str | None:
-    for module in network.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
-            return "dropout"
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            return "batch normalisation"
-    if not all(parameter.requires_grad for parameter in network.parameters()):
-        return "frozen parameters"
-    return "buffers" if any(True for _ in network.buffers()) else None
+class _Trial:
+    """Two students' first epoch, of one full and one partial batch."""
 
+    def __init__(self, build: Build, inputs: Tensor, num_outputs: int, facts: Facts) -> None:
+        size = min(facts.options.batch_size, len(inputs))
+        examples, device = min(len(inputs), size + len(inputs) % size), facts.device
+        values = torch.sin(torch.arange(2.0 * examples * num_outputs)).view(2, examples, num_outputs)
+        labels = torch.arange(examples) % num_outputs if facts.loss == "distillation" else values[0].cos()
+        targets = torch.softmax(values, -1) if facts.loss == "distillation" else values
+        mixing, temperature = torch.tensor([0.5, 1.0]), torch.tensor([1.0, 2.0])
+        cohort = Cohort(targets, mixing, temperature, (1, 2), (3, 4), loss=facts.loss)
+        self.build, self.device = build, device
+        self.inputs, self.labels, self.cohort = inputs[:examples].to(device), labels.to(device), cohort.to(device)
+        self.options = facts.options.model_copy(
+            update={"epochs": 1, "schedule": "constant", "milestones": (), "warmup_epochs": 0}
+        )
+        self._expected: State | None = None
 
-def _dry_run(build: Build, inputs: Tensor, num_classes: int, options: TrainingOptions, device: torch.device) -> bool:
-    """Train two students for one epoch of one full and one partial batch; on the CPU, compare with the loop."""
-    size = min(options.batch_size, len(inputs))
-    examples = min(len(inputs), size + len(inputs) % size)
-    inputs = inputs[:examples].to(device)
-    labels = torch.arange(examples, device=device) % num_classes
-    targets = torch.softmax(torch.sin(torch.arange(2.0 * examples * num_classes)).view(2, examples, num_classes), -1)
-    cohort = Cohort(targets, torch.tensor([0.5, 1.0]), torch.tensor([1.0, 2.0]), (1, 2), (3, 4)).to(device)
-    options = options.model_copy(update={"epochs": 1})
+    def objection(self, name: str, backend: Backend) -> str | None:
+        """Return what a dry run says against the backend, as a clause."""
+        if backend.tolerance is None:
+            return None
+        try:
+            with reproducible(self.device):
+                found = self._run(backend)
+                difference = self._difference(found) if self.device.type == "cpu" else 0.0
+        except Exception as error:  # whatever torch.func or a user's network raises
+            text = (str(error).splitlines() or [""])[0][:200]
+            return f"{name} fails on the network ({type(error).__name__}: {text})"
+        if difference <= backend.tolerance:
+            return None
+        if backend.tolerance == 0:
+            return f"{name} rounds differently from the loop on this network and machine"
+        return f"{name} differs from the loop by {difference:.1e} on this network and machine"
 
-    def run(backend: str) -> State:
-        initial = initial_states(build, cohort.initialisation_seeds, device)
-        return BACKENDS[backend](build, initial, inputs, labels, cohort, options, lambda *_: None)
+    def praise(self, backend: Backend) -> str:
+        """Return why a backend is trusted that a dry run said nothing against."""
+        if self.device.type != "cpu":
+            return "a dry run succeeded"
+        return "a dry run equals the loop " + (
+            "bit for bit" if backend.tolerance == 0 else f"within {backend.tolerance:.0e}"
+        )
 
-    with reproducible(device):
-        found = run("vmap")
-        if device.type != "cpu":
-            return True
-        expected = run("loop")
-    return all(torch.equal(found[name], expected[name]) for name in expected)
+    def _run(self, backend: Backend) -> State:
+        initial = initial_states(self.build, self.cohort.initialisation_seeds, self.device)
+        arguments = (self.inputs, self.labels, self.cohort, self.options, Monitor(lambda *_: None))
+        return backend.train_cohort(self.build, initial, *arguments)
+
+    def _difference(self, found: State) -> float:
+        """Return the largest difference from the loop; infinite where only one of the two is a number."""
+        if self._expected is None:
+            self._expected = self._run(BACKENDS["loop"])
+        pairs = [(values, found[name]) for name, values in self._expected.items()]
+        if all(torch.equal(one, other) for one, other in pairs):
+            return 0.0
+        return max(float((one - other).abs().nan_to_num(nan=torch.inf).max()) for one, other in pairs if one.numel())

@@ -25,7 +25,7 @@ from kd_uncertainty.population.prediction import predict
 from kd_uncertainty.population.targets import TargetMaker, check_soft_labels, deal_draws
 from kd_uncertainty.population.training import naming_the_network, train
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise when the arithmetic or the content of shards changes, so that old shards no longer count."""
 
 
@@ -43,7 +43,7 @@ class PopulationJob:
         network_class: import path of the network.
         network_arguments: its keyword arguments.
         training: how every student is trained.
-        backend: "auto", "loop" or "vmap".
+        backend: "auto", or the name of a backend.
         shard_size: students saved together.
     """
 
@@ -92,10 +92,14 @@ class PopulationJob:
         inputs = torch.from_numpy(self.inputs)
         return choose_backend(self.build, self.backend, inputs, self.num_classes, self.training, device)
 
-    def identity(self) -> str:
+    def identity(self, backend: str) -> str:
         """Return a SHA-256 of all content, the network's source code included, as 64 hexadecimal digits.
 
-        Devices, workers and chunk sizes are no part of it, because they change no result.
+        The backend that trains and torch's version are part of it, since results of others differ in their last bits.
+        Workers, threads and chunk sizes are not, because they change no result.
+
+        Args:
+            backend: the name that :meth:`choose_backend` returned.
         """
         digest = hashlib.sha256()
         settings = {
@@ -103,7 +107,7 @@ class PopulationJob:
             "network": [self.network_class, dict(self.network_arguments), _source(self.network_class)],
             "training": self.training.model_dump(mode="json"),
             "sizes": [self.num_classes, self.shard_size],
-            "backend": self.backend,
+            "arithmetic": [backend, torch.__version__],
             "columns": list(self.plan.columns),
         }
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -126,8 +130,17 @@ class PopulationJob:
         device: torch.device,
         chunk_size: int,
         on_epoch: Callable[[int], None] | None = None,
+        threads: int = 1,
     ) -> dict[str, Tensor]:
         """Train one shard's students and return what is kept of them.
+
+        Args:
+            index: which shard.
+            backend: the name that :meth:`choose_backend` returned.
+            device: where to train.
+            chunk_size: students trained at once.
+            on_epoch: as in :func:`~kd_uncertainty.population.training.train`.
+            threads: likewise.
 
         Returns:
             "parameters/<name>" (students, ...), "losses" (students, epochs), "logits" (students, all examples,
@@ -137,7 +150,7 @@ class PopulationJob:
             UserError: if a student's training diverges, or its network fails.
         """
         with naming_the_network(self.network_class, "students", len(self.labels), self.training):
-            return self._train_shard(index, backend, device, chunk_size, on_epoch)
+            return self._train_shard(index, backend, device, chunk_size, on_epoch, threads)
 
     def _train_shard(
         self,
@@ -146,6 +159,7 @@ class PopulationJob:
         device: torch.device,
         chunk_size: int,
         on_epoch: Callable[[int], None] | None,
+        threads: int,
     ) -> dict[str, Tensor]:
         rows = list(self.rows(index).itertuples(index=False))
         inputs, labels = torch.from_numpy(self.inputs).to(device), torch.from_numpy(self.labels).to(device)
@@ -162,6 +176,7 @@ class PopulationJob:
                 backend=backend,
                 device=device,
                 chunk_size=chunk_size,
+                threads=threads,
                 on_epoch=on_epoch,
             )
             parameters = {name: values.to(device) for name, values in trained.parameters.items()}
@@ -173,13 +188,15 @@ class PopulationJob:
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _cohort(self, rows: list[Any]) -> Cohort:
+        tables, table_of = self.target_maker.targets(rows)
         return Cohort(
-            targets=torch.from_numpy(self.target_maker.targets(rows)),
+            targets=torch.from_numpy(tables),
             mixing=torch.tensor([row.mixing for row in rows], dtype=torch.float32),
             temperature=torch.tensor([row.temperature for row in rows], dtype=torch.float32),
             initialisation_seeds=tuple(int(row.initialisation_seed) for row in rows),
             order_seeds=tuple(int(row.order_seed) for row in rows),
             numbers=tuple(int(row.student) for row in rows),
+            tables=torch.from_numpy(table_of),
         )
 
 

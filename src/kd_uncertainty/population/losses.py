@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from kd_uncertainty.population.contract import Loss
+
+BatchLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""A batch's loss from outputs, labels, targets, mixing and temperature."""
+
+
+def batch_loss(loss: Loss) -> BatchLoss:
+    """Return the function that computes ``loss``, with the arguments of :func:`distillation_loss`."""
+    return _mse if loss == "mse" else distillation_loss
+
+
+def _mse(outputs: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor, temperature: Tensor) -> Tensor:
+    return mse_loss(outputs, labels, targets, mixing)
 
 
 def distillation_loss(logits: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor, temperature: Tensor) -> Tensor:
@@ -30,6 +45,27 @@ def distillation_loss(logits: Tensor, labels: Tensor, targets: Tensor, mixing: T
         (...), one loss each.
     """
     loss: Tensor = _DistillationLoss.apply(logits, labels, targets, mixing, temperature)[0]  # type: ignore[no-untyped-call]
+    return loss
+
+
+def mse_loss(outputs: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor) -> Tensor:
+    """Return the mean squared error of a batch, to the data's own labels and to the teacher's outputs.
+
+    ``(1 - mixing) mean((outputs - labels)^2) + mixing mean((outputs - targets)^2)``, means over examples and outputs:
+    distillation of a regression (Saputra et al. 2019, "Distilling knowledge from a deep pose regressor network",
+    section 3.1). In squared units of the outputs. Both terms are always computed, as in :func:`distillation_loss`.
+    Differentiable in the outputs, once.
+
+    Args:
+        outputs: (..., examples, outputs).
+        labels: (..., examples, outputs), the data's own.
+        targets: (..., examples, outputs), the teacher's.
+        mixing: (...), the weight of the teacher's targets.
+
+    Returns:
+        (...), one loss each.
+    """
+    loss: Tensor = _MeanSquaredError.apply(outputs, labels, targets, mixing)[0]  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -71,3 +107,31 @@ class _DistillationLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * gradients[0][..., None, None], None, None, None, None
+
+
+class _MeanSquaredError(torch.autograd.Function):
+    """The loss together with its gradient, ``2 ((1 - mixing) (outputs - labels) + mixing (outputs - targets))``.
+
+    The gradient is divided by the number of examples times outputs, and contiguous as in the distillation loss.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(outputs: Tensor, labels: Tensor, targets: Tensor, mixing: Tensor) -> tuple[Tensor, Tensor]:
+        soft_weight = mixing[..., None, None]
+        hard_weight = 1 - soft_weight
+        hard, soft = outputs - labels, outputs - targets
+        errors = (hard_weight * hard.square() + soft_weight * soft.square()).flatten(-2)
+        gradient = (hard_weight * hard + soft_weight * soft) * (2 / errors.shape[-1])
+        return errors.mean(-1), gradient.contiguous()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0][..., None, None], None, None, None

@@ -1,20 +1,21 @@
 """Seeds and random numbers as pure functions of named keys: nothing to save, nothing shared by accident.
 
-Two generators are used, both specified bit for bit outside this project: BLAKE2b (RFC 7693) to derive seeds, and
-Philox 4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") for the numbers themselves. Only
-Philox's raw 64-bit outputs are taken from numpy, whose bit generators keep their streams across versions.
+Three generators are used, all specified bit for bit outside this project: BLAKE2b (RFC 7693) to derive seeds, and
+Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") for the numbers themselves: 4x64-10 for a few
+long sequences, whose raw outputs are taken from numpy, and 4x32-10 for what every student needs (see ``counter``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kd_uncertainty.population.counter import as_seeds, philox_orders
+
 _MASK_63 = (1 << 63) - 1
-_CACHED_ORDERS = 256
 
 
 def derive_seed(base: int, *keys: str | int) -> int:
@@ -45,13 +46,17 @@ def uniforms(seed: int, stream: int, count: int) -> NDArray[np.float64]:
     return np.asarray((random_bits(seed, stream, count) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
-@lru_cache(maxsize=_CACHED_ORDERS)
-def batch_order(order_seed: int, epoch: int, num_examples: int) -> NDArray[np.int64]:
-    """Return the order in which a student visits its training examples in one epoch, shape (examples,).
+def batch_orders(order_seeds: Sequence[int], epoch: int, num_examples: int) -> NDArray[np.int64]:
+    """Return the orders in which students visit their training examples in one epoch, (students, examples).
 
-    A pure function: the positions that sort :func:`random_bits` of ``(order_seed, epoch)``. The result is cached,
-    because crossed designs ask for the same orders again and again, and therefore read-only.
+    A pure function of each student's own seed: the positions sorted by (word, position), where the words are those of
+    stream ``epoch`` (see ``counter``). Students with equal seeds have equal orders, which are computed once.
+
+    Args:
+        order_seeds: one a student.
+        epoch: from 0.
+        num_examples: training examples.
     """
-    order = np.argsort(random_bits(order_seed, epoch, num_examples)).astype(np.int64, copy=False)
-    order.flags.writeable = False
-    return order
+    different = {seed: row for row, seed in enumerate(dict.fromkeys(order_seeds))}
+    orders = philox_orders(as_seeds(different), epoch, num_examples)
+    return orders if len(different) == len(order_seeds) else orders[[different[seed] for seed in order_seeds]]

@@ -15,6 +15,8 @@ from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.seeds import derive_seed, random_bits, uniforms
 
 Floats = NDArray[np.floating[Any]]
+_BLOCK = 1 << 18  # logits softened at once: 2 MiB of float64
+
 Row = Any
 """A row of the plan with its columns as attributes, as ``plan.itertuples()`` gives."""
 
@@ -43,12 +45,22 @@ def deal_draws(plan: pd.DataFrame) -> DrawBlocks:
     return DrawBlocks(levels, int(rows["num_responses"].max()) if len(rows) else 0)
 
 
-def exact_probabilities(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
+def exact_probabilities(
+    logits: Floats, temperature: float = 1.0, draws: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Return the posterior mean ``mean_m softmax(logits_m / temperature)``.
 
-    From logits (examples, draws, classes) to probabilities (examples, classes).
+    From logits (examples, draws, classes) to probabilities (examples, classes); over some draws only, if given. A few
+    examples at a time, so that logits may be larger than the memory left.
     """
-    return np.asarray(softmax(logits.astype(np.float64) / temperature, axis=-1).mean(axis=1))
+    examples, num_draws, classes = logits.shape
+    block = max(_BLOCK // ((num_draws if draws is None else len(draws)) * classes), 1)
+    means = np.empty((examples, classes))
+    for start in range(0, examples, block):
+        some = logits[start : start + block]
+        some = some if draws is None else some[:, draws]
+        means[start : start + block] = softmax(some.astype(np.float64) / temperature, axis=-1).mean(axis=1)
+    return means
 
 
 def sample_labels(probabilities: Floats, response_seed: int, num_responses: int) -> NDArray[np.int64]:
@@ -68,8 +80,11 @@ def label_target(probabilities: Floats, response_seed: int, num_responses: int) 
 
     Unbiased for ``probabilities`` with variance ``p (1 - p) / num_responses`` over response seeds.
     """
+    examples, classes = probabilities.shape
     labels = sample_labels(probabilities, response_seed, num_responses)
-    return np.asarray(np.eye(probabilities.shape[1])[labels].mean(axis=1))
+    cells = labels + classes * np.arange(examples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=examples * classes).reshape(examples, classes)
+    return np.asarray(counts / num_responses)
 
 
 def posterior_draws(num_draws: int, blocks: DrawBlocks, response_seed: int, num_responses: int) -> NDArray[np.int64]:
@@ -88,7 +103,7 @@ def posterior_target(
 ) -> NDArray[np.float64]:
     """Return the mean probabilities of the response seed's own draws, softened; (examples, classes)."""
     draws = posterior_draws(logits.shape[1], blocks, response_seed, num_responses)
-    return exact_probabilities(logits[:, draws], temperature)
+    return exact_probabilities(logits, temperature, draws)
 
 
 @dataclass(frozen=True)
@@ -120,21 +135,40 @@ class TargetMaker:
         seed, count = int(row.response_seed), int(row.num_responses)
         return posterior_target(logits, self.blocks, seed, count, float(row.temperature))
 
-    def targets(self, rows: Sequence[Row]) -> NDArray[np.float32]:
-        """Return the targets of several students, (students, examples, classes) float32."""
-        targets = np.empty((len(rows), len(self.labels), self.num_classes), dtype=np.float32)
-        made: dict[tuple[Any, ...], int] = {}
-        for position, row in enumerate(rows):
-            key = (row.teacher, row.target, row.num_responses, row.temperature, row.response_seed)
-            same = made.setdefault(key, position)
-            targets[position] = self.target(row) if same == position else targets[same]
-        return targets
+    def targets(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the targets of several students, once each, and who uses which.
+
+        Of n examples and k classes, m different targets take 4 m n k bytes, however many students share them, and at
+        most 24 n k more while one is made. In a crossed design only arms and response seeds make targets differ, so
+        that a chunk of s students takes 4 s n k bytes at worst and a small part of it as a rule.
+
+        Returns:
+            Tables (tables, examples, classes) float32, in the order in which students first use them, and the table of
+            each student (students,) int64.
+        """
+        first: dict[tuple[Any, ...], int] = {}
+        keys = [_content(row) for row in rows]
+        for position, key in enumerate(keys):
+            first.setdefault(key, position)
+        tables = np.empty((len(first), len(self.labels), self.num_classes), dtype=np.float32)
+        for table, position in zip(tables, first.values(), strict=True):
+            table[:] = self.target(rows[position])
+        number = {key: table for table, key in enumerate(first)}
+        return tables, np.array([number[key] for key in keys], dtype=np.int64)
 
     def _mean(self, teacher: str, temperature: float) -> NDArray[np.float64]:
         key = (teacher, temperature)
         if key not in self._exact:
             self._exact[key] = exact_probabilities(self.soft_labels[teacher], temperature)
         return self._exact[key]
+
+
+def _content(row: Row) -> tuple[Any, ...]:
+    """Return what decides a student's target: students with the same have the same target."""
+    kind = row.target
+    teacher = None if kind == "one_hot" else row.teacher
+    responses = (row.num_responses, row.response_seed) if kind in ("label", "posterior") else None
+    return kind, teacher, responses, row.temperature if kind in ("exact", "posterior") else None
 
 
 def check_soft_labels(plan: pd.DataFrame, num_draws: Mapping[str, int]) -> None:

@@ -11,6 +11,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch import Tensor
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks.build import describe_error
 from kd_uncertainty.population.choice import BACKENDS, choose_backend
-from kd_uncertainty.population.contract import Build, Cohort, State, Trained, require_finite
+from kd_uncertainty.population.contract import Build, Cohort, Monitor, State, Trained, require_finite
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
@@ -39,6 +40,7 @@ def train(  # noqa: PLR0913
     backend: str = "auto",
     device: torch.device | None = None,
     chunk_size: int = 32,
+    threads: int = 1,
     validation: Validation | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> Trained:
@@ -47,28 +49,37 @@ def train(  # noqa: PLR0913
     Args:
         build: builds one network; its random numbers must come from torch's global CPU generator.
         inputs: (examples, features) float32.
-        labels: (examples,) int64.
+        labels: (examples,) int64, or (examples, outputs) for the loss "mse".
         cohort: the students.
-        options: epochs, batch size, optimiser. The last, partial batch of an epoch is kept.
-        backend: "auto", "loop" or "vmap"; see :func:`choose_backend`.
+        options: epochs, batch size, optimiser, schedule. The last, partial batch of an epoch is kept. If a batch has
+            room for all examples, it is all examples in their own order.
+        backend: "auto" or a backend's name; see :func:`choose_backend`.
         device: where to train; the CPU by default. On the CPU one intra-op thread is used.
         chunk_size: students trained at once. Changes memory and speed, not results.
-        validation: examples to evaluate every student on after every epoch.
-        on_epoch: called with the number of students that finished one more epoch.
+        threads: threads that a backend may spread students over; never results. Only backends that train students as
+            tasks of their own use more than one.
+        validation: examples to evaluate every student on after every epoch; of classes only.
+        on_epoch: called with the number of epochs that students finished since the last call, over all students.
 
     Returns:
         Parameters and curves of all students, on the CPU.
 
     Raises:
+        ValueError: if validation is asked for with the loss "mse".
         UserError: if a student's loss is not finite: after the epoch on the CPU, at the end elsewhere, where asking
             after each epoch would stall the device.
     """
+    if validation is not None and cohort.loss == "mse":
+        raise ValueError("validation curves are those of classes; leave validation out for the loss mse")
     device = device or torch.device("cpu")
     inputs, labels = inputs.to(device, torch.float32), labels.to(device)
-    name, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device)
+    if cohort.tables is not None:
+        cohort = cohort.to(device)  # once, since all chunks use the same tables
+    name, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device, cohort.loss)
+    run = _Run(options, name, threads, validation, on_epoch)
     with reproducible(device):
         chunks = [
-            _train_chunk(build, inputs, labels, cohort[start : start + chunk_size], options, name, validation, on_epoch)
+            _train_chunk(build, inputs, labels, cohort[start : start + chunk_size], run)
             for start in range(0, len(cohort), chunk_size)
         ]
     parameters = {key: torch.cat([chunk.parameters[key] for chunk in chunks]) for key in chunks[0].parameters}
@@ -80,33 +91,36 @@ def train(  # noqa: PLR0913
     return Trained(parameters, losses, nll, accuracy)
 
 
-def _train_chunk(
-    build: Build,
-    inputs: Tensor,
-    labels: Tensor,
-    cohort: Cohort,
-    options: TrainingOptions,
-    backend: str,
-    validation: Validation | None,
-    on_epoch: Callable[[int], None] | None,
-) -> Trained:
-    device = inputs.device
-    curves = torch.zeros((3, len(cohort), options.epochs), device=device)
+class _Run(NamedTuple):
+    """What all chunks have in common."""
 
-    def after_epoch(students: slice, epoch: int, state: State, losses: Tensor) -> None:
-        curves[0, students, epoch] = losses
+    options: TrainingOptions
+    backend: str
+    threads: int
+    validation: Validation | None
+    on_epoch: Callable[[int], None] | None
+
+
+def _train_chunk(build: Build, inputs: Tensor, labels: Tensor, cohort: Cohort, run: _Run) -> Trained:
+    device, epochs = inputs.device, run.options.epochs
+    curves = torch.zeros((3, len(cohort), epochs), device=device)
+
+    def after_epochs(students: slice, finished: range, state: State, losses: Tensor) -> None:
+        columns = slice(finished.start, finished.stop)
+        curves[0, students, columns] = losses
         if device.type == "cpu":
-            require_finite(losses, cohort[students], epoch)
-        if validation is not None:
-            curves[1:, students, epoch] = _evaluate(build, state, validation)
-        if on_epoch is not None:
-            on_epoch(students.stop - students.start)
+            require_finite(losses, cohort[students], finished)
+        if run.validation is not None:
+            curves[1:, students, finished[-1]] = _evaluate(build, state, run.validation)
+        if run.on_epoch is not None:
+            run.on_epoch((students.stop - students.start) * len(finished))
 
     initial = initial_states(build, cohort.initialisation_seeds, device)
-    state = BACKENDS[backend](build, initial, inputs, labels, cohort.to(device), options, after_epoch)
+    monitor = Monitor(after_epochs, every_epoch=run.validation is not None)
+    train_cohort = BACKENDS[run.backend].train_cohort
+    state = train_cohort(build, initial, inputs, labels, cohort.to(device), run.options, monitor, run.threads)
     losses, nll, accuracy = curves.cpu()
-    for epoch in range(options.epochs):
-        require_finite(losses[:, epoch], cohort, epoch)
+    require_finite(losses, cohort, range(epochs))
     return Trained({name: values.detach().cpu() for name, values in state.items()}, losses, nll, accuracy)
 
 

@@ -1,4 +1,4 @@
-"""Runs the shards of a population: in this process, or in several."""
+"""Runs the shards of a population: in this process, in several, or in threads of the compiled kernel."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ __all__ = ["PopulationJob", "run"]
 
 Shard = tuple[int, dict[str, Tensor]]
 _POLL_SECONDS = 0.2
+_THREADS_PER_PROCESS = 8  # of the kernel: a shard has students for so many without leaving the last ones idle for long
 _QUEUED_PER_WORKER = 2  # enough to keep workers busy, few enough that finished shards do not pile up in memory
 
 
@@ -42,7 +43,7 @@ def run(
     Args:
         job: the population.
         indices: shards to train, such as ``ShardStore.missing()``; all by default.
-        workers: processes; 1 trains in this one.
+        workers: cores to use, by a process each, or by threads where the backend has its own; 1 trains in this process.
         device: where to train; the CPU by default.
         chunk_size: students trained at once in a process.
         progress: show a progress bar, in students.
@@ -56,15 +57,24 @@ def run(
         return
     job.check()
     backend, _ = job.choose_backend(device)
-    workers = min(workers, len(wanted))
+    processes, threads = _divide(workers, backend)
+    processes = min(processes, len(wanted))
     students = sum(len(job.rows(index)) for index in wanted)
     with tqdm(total=students, unit="student", desc="students", disable=not progress) as bar:
         counter = _Counter(bar, job.training.epochs)
-        if workers == 1:
+        if processes == 1:
             for index in wanted:
-                yield index, job.train_shard(index, backend, device, chunk_size, counter.add)
+                yield index, job.train_shard(index, backend, device, chunk_size, counter.add, threads)
         else:
-            yield from _run_in_processes((job, backend, device, chunk_size), wanted, workers, counter)
+            yield from _run_in_processes((job, backend, device, chunk_size, threads), wanted, processes, counter)
+
+
+def _divide(workers: int, backend: str) -> tuple[int, int]:
+    """Return processes and threads of each. The kernel's threads spare the seconds that a process takes to start."""
+    if backend != "native":
+        return workers, 1
+    processes = -(-workers // _THREADS_PER_PROCESS)
+    return processes, workers // processes
 
 
 class _Counter:
@@ -130,7 +140,7 @@ def _exit_with_parent() -> None:
 
 
 def _train_in_worker(index: int) -> Shard:
-    job, backend, device, chunk_size = _worker["context"]
+    job, backend, device, chunk_size, threads = _worker["context"]
 
     def on_epoch(students: int) -> None:
         if _worker["stop"].is_set():
@@ -138,4 +148,4 @@ def _train_in_worker(index: int) -> Shard:
         with _worker["done"].get_lock():
             _worker["done"].value += students
 
-    return index, job.train_shard(index, backend, device, chunk_size, on_epoch)
+    return index, job.train_shard(index, backend, device, chunk_size, on_epoch, threads)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from kd_uncertainty.networks.options import NetworkOptions
 from kd_uncertainty.population.seeds import derive_seed
-from kd_uncertainty.responses import batches, describe, response_schema, response_table
+from kd_uncertainty.soft_labels.table import batches, describe, response_schema, response_table
 from kd_uncertainty.teachers.contract import Problem, Teacher, TeacherOptions, kinds, teacher_options
 
 

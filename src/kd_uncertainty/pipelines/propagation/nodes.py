@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from kd_uncertainty import propagation as library
 from kd_uncertainty.options import PropagationOptions, StudentsOptions
 from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.population.tables import student_parameters
-from kd_uncertainty.responses import SoftLabels, read_soft_labels
+from kd_uncertainty.soft_labels import SoftLabels, Source, read_soft_labels
 from kd_uncertainty.tasks.examples import example_tensors
 from kd_uncertainty.uncertainty import metrics, tables
 from kd_uncertainty.uncertainty.predictions import read_arms
@@ -19,13 +18,13 @@ from kd_uncertainty.uncertainty.predictions import read_arms
 _INPUT_EXAMPLES = 5
 
 
-def _soft_labels(responses: pa.Table | pd.DataFrame, examples: pd.DataFrame, task: dict[str, Any]) -> SoftLabels:
+def _soft_labels(responses: Source, examples: pd.DataFrame, task: dict[str, Any]) -> SoftLabels:
     example_ids = examples["example_id"].sort_values().to_numpy()
     return read_soft_labels(responses, example_ids, task["num_classes"])
 
 
 def evaluate_teachers(
-    responses: pa.Table | pd.DataFrame, examples: pd.DataFrame, task: dict[str, Any], propagation: PropagationOptions
+    responses: Source, examples: pd.DataFrame, task: dict[str, Any], propagation: PropagationOptions
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Quality and calibration of every teacher, measured on the responses that the students get."""
     return library.teacher_tables(
@@ -41,7 +40,7 @@ def evaluate_teachers(
 def evaluate_students(
     predictions: pd.DataFrame,
     plan: pd.DataFrame,
-    responses: pa.Table | pd.DataFrame,
+    responses: Source,
     examples: pd.DataFrame,
     task: dict[str, Any],
     propagation: PropagationOptions,

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from kd_uncertainty.device import resolve_device
 from kd_uncertainty.options import ExecutionOptions, ResponsesOptions
+from kd_uncertainty.soft_labels import pack_tables
 from kd_uncertainty.tasks.examples import example_tensors
 from kd_uncertainty.teachers import collection
 
@@ -25,9 +26,9 @@ def draw_responses(
 
     A plain function that returns an iterator: Kedro would take a generator function apart and save each of its batches.
     """
-    rows = example_tensors(examples)
-    return collection.stream_responses(
-        collection.from_nested(teachers),
+    rows, fitted = example_tensors(examples), collection.from_nested(teachers)
+    tables = collection.stream_responses(
+        fitted,
         rows.example_ids,
         rows.inputs,
         num_draws=responses.num_draws,
@@ -36,3 +37,6 @@ def draw_responses(
         classes=task["classes"],
         device=resolve_device(execution.device),
     )
+    if responses.encoding == "lists":
+        return tables
+    return pack_tables(tables, max(teacher.options.cached_draws(responses.num_draws) for teacher in fitted.values()))

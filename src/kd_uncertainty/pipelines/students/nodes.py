@@ -16,16 +16,17 @@ from kd_uncertainty.device import resolve_device
 from kd_uncertainty.options import ExecutionOptions, StudentsOptions
 from kd_uncertainty.population import plan as plans
 from kd_uncertainty.population import workers
+from kd_uncertainty.population.initialisation import initialisation_kind
 from kd_uncertainty.population.job import PopulationJob
 from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.population.tables import curve_table, prediction_tables
-from kd_uncertainty.responses import num_draws, read_soft_labels
+from kd_uncertainty.soft_labels import Source, num_draws, read_soft_labels
 from kd_uncertainty.tasks.examples import example_tensors
 
 logger = logging.getLogger(__name__)
 
 
-def make_plan(responses: pa.Table | pd.DataFrame, students: StudentsOptions) -> pd.DataFrame:
+def make_plan(responses: Source, students: StudentsOptions) -> pd.DataFrame:
     """One row a student."""
     draws = num_draws(responses)
     points = [name for name, count in draws.items() if count == 1]
@@ -38,7 +39,7 @@ def train_students(
     plan: pd.DataFrame,
     examples: pd.DataFrame,
     task: dict[str, Any],
-    responses: pa.Table | pd.DataFrame,
+    responses: Source,
     students: StudentsOptions,
     execution: ExecutionOptions,
 ) -> tuple[PendingPopulation, dict[str, Any]]:
@@ -62,6 +63,7 @@ def train_students(
     job.check()
     device = resolve_device(execution.device)
     backend, reason = job.choose_backend(device)
+    logger.info("students: trained by the %s backend (%s)", backend, reason)
     train_shards = partial(
         workers.run,
         job,
@@ -70,8 +72,14 @@ def train_students(
         chunk_size=execution.chunk_size,
         progress=execution.progress,
     )
-    engine = {"backend": backend, "reason": reason, "device": str(device), "num_students": len(plan)}
-    return PendingPopulation(job.identity(), job.num_shards, train_shards), engine
+    engine = {
+        "backend": backend,
+        "reason": reason,
+        "initialisation": initialisation_kind(job.build)[0],
+        "device": str(device),
+        "num_students": len(plan),
+    }
+    return PendingPopulation(job.identity(backend), job.num_shards, train_shards), engine
 
 
 def _num_workers(execution: ExecutionOptions) -> int:

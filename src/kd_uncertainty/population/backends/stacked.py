@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from kd_uncertainty.population.contract import State
+from kd_uncertainty.population.dropout import CounterDropout
 
 Forward = Callable[[State, Tensor], Tensor]
 
 _ALIGNMENT = 16  # floats; 64 bytes
 _SMALLEST_BATCHED = 400  # multiplications; torch's own threshold
 
-_EXACT_ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh, nn.Identity)
+_EXACT_ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh, nn.Identity, CounterDropout)
 """Functions without rounding, or with a single one: they cannot depend on where in memory an element lies."""
 
 
@@ -75,7 +76,7 @@ class _StackedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        inputs, weight = _aligned(inputs), _aligned(weight)
+        inputs, weight = aligned(inputs), aligned(weight)
         ctx.save_for_backward(inputs, weight)
         ctx.has_bias = bias is not None
         return _product(inputs, weight.transpose(1, 2), bias)
@@ -83,12 +84,19 @@ class _StackedLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
-        gradient = _aligned(gradients[0])
+        gradient = aligned(gradients[0])
         return (
-            _product(gradient, weight) if ctx.needs_input_grad[0] else None,
+            _input_gradient(gradient, weight) if ctx.needs_input_grad[0] else None,
             _product(gradient.transpose(1, 2), inputs),
             gradient.sum(1) if ctx.has_bias else None,
         )
+
+
+def _input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Return ``gradient @ weight``; single numbers as autograd finds them, which takes (1, 1) for transposed."""
+    if gradient.shape[1] == weight.shape[2] == 1:
+        return _product(weight.transpose(1, 2), gradient.transpose(1, 2))
+    return _product(gradient, weight)
 
 
 def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -110,7 +118,7 @@ def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
     return result
 
 
-def _aligned(stack: Tensor) -> Tensor:
+def aligned(stack: Tensor) -> Tensor:
     """Return the stack (students, rows, columns) with every student's matrix contiguous and starting at 64 bytes."""
     rows, columns = stack.shape[1:]
     dense = stack.stride(2) == 1 and stack.stride(1) == columns

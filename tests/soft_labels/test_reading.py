@@ -10,12 +10,11 @@ import torch
 
 from kd_uncertainty.datasets import ParquetStream
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.responses import (
+from kd_uncertainty.soft_labels import num_draws, read_soft_labels
+from kd_uncertainty.soft_labels.table import (
     METADATA_KEY,
     batches,
     describe,
-    num_draws,
-    read_soft_labels,
     response_schema,
     response_table,
 )

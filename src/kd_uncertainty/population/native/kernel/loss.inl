@@ -1,0 +1,90 @@
+// Losses of a block of examples. Each turns the outputs into the gradient with respect to them, in place, and returns
+// the sum of the examples' losses.
+
+struct LossTerms {
+    float hard, soft; // weights of label (or value) and target
+    float temperature;
+    float scale; // 1 / size of the whole batch
+};
+
+// One cross-entropy term, weight * T^2 * CE(truth, softmax(z / T)), of LANES examples at once: adds its gradient to
+// `gradient` and returns the losses. `logits`, `exponentials` and `gradient` are (classes, LANES); `most` is the
+// largest logit of each example, and truth(c) the probabilities of class c.
+template <class Truth>
+inline V cross_entropy(const float *logits, V most, int64_t classes, float weight, float temperature, float scale,
+                       Truth truth, float *exponentials, float *gradient) {
+    const float inverse = 1.0f / temperature, factor = weight * temperature * scale;
+    V sum = {}, agreement = {};
+    for (int64_t c = 0; c < classes; c++) {
+        const V e = exponential((load(logits + c * LANES) - most) * inverse);
+        store(exponentials + c * LANES, e);
+        sum += e;
+    }
+    const V normaliser = factor / sum;
+    for (int64_t c = 0; c < classes; c++) {
+        const V y = truth(c);
+        agreement += y * (load(logits + c * LANES) - most);
+        float *const out = gradient + c * LANES;
+        store(out, load(out) + (load(exponentials + c * LANES) * normaliser - factor * y));
+    }
+    return weight * temperature * (temperature * logarithm(sum) - agreement);
+}
+
+// (1 - mixing) CE(label, softmax(z)) + mixing T^2 CE(target, softmax(z / T)); see ../../losses.py.
+//
+// LANES examples at a time are transposed, so that an example is a lane and nothing is summed across lanes. Rows of
+// `outputs` after the last, up to a multiple of LANES, are overwritten. `scratch` holds four blocks of
+// (padded classes, LANES).
+inline double distillation(float *outputs, int64_t stride, int64_t rows, int64_t classes, const int32_t *examples,
+                           const int64_t *labels, const float *targets, const LossTerms &terms, float *scratch) {
+    const int64_t padded = (classes + 15) / 16 * 16, block = padded * LANES;
+    float *const logits = scratch, *const target = logits + block, *const exponentials = target + block;
+    float *const gradient = exponentials + block;
+    double total = 0.0;
+    for (int64_t row = 0; row < rows; row += LANES) {
+        I label, counts;
+        const float *target_row[LANES];
+        for (int lane = 0; lane < LANES; lane++) { // lanes after the last row repeat it, and do not count
+            const int64_t example = examples[std::min(row + lane, rows - 1)];
+            label[lane] = int32_t(labels[example]);
+            target_row[lane] = targets + example * classes;
+            counts[lane] = row + lane < rows ? -1 : 0;
+        }
+        for (int64_t c = 0; c < padded; c += LANES) {
+            transpose_block([&](int i) { return load(outputs + (row + i) * stride + c); }, logits + c * LANES, LANES);
+            if (terms.soft != 0.0f)
+                transpose_block([&](int i) { return load_some(target_row[i] + c, classes - c); }, target + c * LANES, LANES);
+        }
+        std::memset(gradient, 0, block * sizeof(float));
+        V most = load(logits), loss = {};
+        for (int64_t c = 1; c < classes; c++) most = maximum(most, load(logits + c * LANES));
+        if (terms.hard != 0.0f)
+            loss += cross_entropy(logits, most, classes, terms.hard, 1.0f, terms.scale,
+                                  [&](int64_t c) { return label == int32_t(c) ? splat(1.0f) : V{}; }, exponentials,
+                                  gradient);
+        if (terms.soft != 0.0f)
+            loss += cross_entropy(logits, most, classes, terms.soft, terms.temperature, terms.scale,
+                                  [&](int64_t c) { return load(target + c * LANES); }, exponentials, gradient);
+        total += sum_of((V)((I)loss & counts));
+        for (int64_t c = 0; c < padded; c += LANES)
+            transpose_block([&](int i) { return load(gradient + (c + i) * LANES); }, outputs + row * stride + c, stride);
+    }
+    return total;
+}
+
+// Mean over outputs of (1 - mixing) (f - value)^2 + mixing (f - target)^2.
+inline double squared_error(float *outputs, int64_t stride, int64_t rows, int64_t width, const int32_t *examples,
+                            const float *values, const float *targets, const LossTerms &terms) {
+        const float factor = 2.0f * terms.scale / float(width);
+    V sum = {};
+    for (int64_t row = 0; row < rows; row++, outputs += stride) {
+        const float *const value = values + examples[row] * width, *const target = targets + examples[row] * width;
+        for (int64_t c = 0; c < width; c += LANES) {
+            const V to_value = load(outputs + c) - load_some(value + c, width - c);
+            const V to_target = load(outputs + c) - load_some(target + c, width - c);
+            sum += terms.hard * (to_value * to_value) + terms.soft * (to_target * to_target);
+            store(outputs + c, factor * (terms.hard * to_value + terms.soft * to_target));
+        }
+    }
+    return double(sum_of(sum)) / double(width);
+}
