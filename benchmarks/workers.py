@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -58,8 +59,10 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        self._folder.cleanup()
+        try:
+            self.stop()
+        finally:
+            self._folder.cleanup()
 
     def stop(self) -> None:
         """End all processes; they start again when asked."""
@@ -110,6 +113,8 @@ class Workers:
     def _worker(self, function: str, cores: Sequence[int]) -> _Worker:
         module = function.partition(":")[0]
         key = (FAMILIES.get(module, "peers"), tuple(cores))
+        if key in self._running and not self._running[key].alive:
+            self._running.pop(key).stop()
         if key not in self._running:
             self._running[key] = _Worker(_environment(len(cores), self._wide), cores)
         return self._running[key]
@@ -136,10 +141,15 @@ class _Worker:
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def send(self, request: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # a process that has died says so when it is asked for its reply
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
 
     def receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -151,12 +161,15 @@ class _Worker:
 
     def stop(self) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process.stdout.close()
 
 
 def available_cores(wanted: int) -> list[int]:

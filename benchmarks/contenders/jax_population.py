@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -57,14 +58,14 @@ class _Plan(NamedTuple):
         return cls(num_examples=len(problem.inputs), **fixed)
 
 
-_DATA: dict[str, tuple[jax.Array, ...]] = {}
+_DATA: WeakKeyDictionary[Problem, tuple[jax.Array, ...]] = WeakKeyDictionary()
 
 
 def _on_device(problem: Problem) -> tuple[jax.Array, ...]:
-    if problem.name not in _DATA:
+    if problem not in _DATA:
         flat = problem.targets.reshape(-1, problem.targets.shape[-1])
-        _DATA[problem.name] = tuple(jnp.asarray(array) for array in (problem.inputs, problem.labels, flat))
-    return _DATA[problem.name]
+        _DATA[problem] = tuple(jnp.asarray(array) for array in (problem.inputs, problem.labels, flat))
+    return _DATA[problem]
 
 
 @cache

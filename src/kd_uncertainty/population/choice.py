@@ -92,6 +92,12 @@ def choose_backend(
     raise AssertionError("the loop has no obstacle")
 
 
+def arithmetic_of(backend: str) -> str:
+    """Return what a backend's rounding depends on, beside torch: a phrase, empty for those that are torch's own."""
+    merit = BACKENDS[backend].merit
+    return merit() if merit else ""
+
+
 class _Trial:
     """Two students' first epoch, of one full and one partial batch."""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kd_uncertainty.networks import build_network, import_network, network_builder
-from kd_uncertainty.population.choice import choose_backend
+from kd_uncertainty.population.choice import arithmetic_of, choose_backend
 from kd_uncertainty.population.contract import Build, Cohort
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
@@ -27,6 +27,8 @@ from kd_uncertainty.population.training import naming_the_network, train
 
 FORMAT_VERSION = 2
 """Raise when the arithmetic or the content of shards changes, so that old shards no longer count."""
+
+_ROWS_HASHED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class PopulationJob:
     def identity(self, backend: str) -> str:
         """Return a SHA-256 of all content, the network's source code included, as 64 hexadecimal digits.
 
-        The backend that trains and torch's version are part of it, since results of others differ in their last bits.
+        The backend that trains, its vector instructions and torch's version are part of it, since results of others
+        differ in their last bits.
         Workers, threads and chunk sizes are not, because they change no result.
 
         Args:
@@ -107,7 +110,7 @@ class PopulationJob:
             "network": [self.network_class, dict(self.network_arguments), _source(self.network_class)],
             "training": self.training.model_dump(mode="json"),
             "sizes": [self.num_classes, self.shard_size],
-            "arithmetic": [backend, torch.__version__],
+            "arithmetic": [backend, arithmetic_of(backend), torch.__version__],
             "columns": list(self.plan.columns),
         }
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -120,7 +123,8 @@ class PopulationJob:
         ]
         for name, array in arrays:
             digest.update(f"{name} {array.shape} {array.dtype.str}\n".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            for start in range(0, len(array), _ROWS_HASHED_AT_ONCE):  # soft labels may be larger than the memory
+                digest.update(np.ascontiguousarray(array[start : start + _ROWS_HASHED_AT_ONCE]).tobytes())
         return digest.hexdigest()
 
     def train_shard(

@@ -9,6 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from kd_uncertainty.typed import Options
 
+Precision = Literal["float32", "tf32", "bf16"]
+"""What products of matrices are computed in; see ``precision``."""
+
 
 class TrainingOptions(Options):
     """How one network is trained: minibatches in a seeded order, one optimiser, a schedule of its learning rate.
@@ -16,6 +19,11 @@ class TrainingOptions(Options):
     ``schedule`` is "constant"; "step", which multiplies the rate by ``decay`` at the start of each of ``milestones``
     (epochs, counted from 0); or "cosine", which lets it fall to 0 along half a cosine. In the first ``warmup_epochs``
     it rises linearly instead. :func:`~kd_uncertainty.population.schedules.learning_rates` has the formulas.
+
+    ``precision`` is that of the products in a network's forward and backward pass: "float32", "tf32" (float32 with
+    inputs rounded to 10 bits of mantissa; GPUs only, on a CPU it is float32), or "bf16" (torch's autocast to bfloat16;
+    the loss, parameters, optimiser and predictions stay float32). It changes results, so it stands here and not among
+    the options of execution.
     """
 
     epochs: PositiveInt = 30
@@ -28,6 +36,7 @@ class TrainingOptions(Options):
     milestones: tuple[PositiveInt, ...] = ()
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     warmup_epochs: NonNegativeInt = 0
+    precision: Precision = "float32"
 
     @model_validator(mode="after")
     def _momentum_belongs_to_sgd(self) -> Self:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from kd_uncertainty.artefacts import atomic_write, remove_abandoned
+from kd_uncertainty.artefacts import atomic_write, remove_abandoned, sha256_of
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.soft_labels.columns import NAMELESS, teacher_names, value_column
 from kd_uncertainty.soft_labels.values import check_unique, teacher_rows, whose
@@ -57,18 +57,21 @@ def stream_rows(path: Path) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np
         yield from teacher_rows(pa.Table.from_batches([batch]))
 
 
-def build(path: Path, precision: Literal["float16", "float32"], places: Callable[[str], tuple[Path, Path]]) -> None:
+def build(
+    path: Path, content: str, precision: Literal["float16", "float32"], places: Callable[[str], tuple[Path, Path]]
+) -> None:
     """Write the log-probabilities and the identifiers of every teacher in a file, whole or not at all.
 
     Two processes may build at once: each writes under a name of its own, and both write the same bytes.
 
     Args:
         path: the soft-label file.
+        content: its SHA-256, which must not change meanwhile.
         precision: of the log-probabilities.
         places: the files for a teacher's log-probabilities and identifiers.
 
     Raises:
-        UserError: if the soft labels cannot be used.
+        UserError: if the soft labels cannot be used, or the file changes.
     """
     counts = teachers_in(path)
     with ExitStack() as stack:
@@ -80,6 +83,8 @@ def build(path: Path, precision: Literal["float16", "float32"], places: Callable
                 file = stack.enter_context(open(stack.enter_context(atomic_write(values)), "wb"))
                 open_files[teacher] = _TeacherFile(teacher, file, (counts[teacher], *logits.shape[1:]), precision)
             open_files[teacher].append(example_ids, logits)
+        if sha256_of(path) != content:
+            raise UserError(f"soft labels: {path} was changed while its sidecar was built; run again")
         for teacher, written in open_files.items():
             check_unique(written.example_ids, whose(teacher))
             with atomic_write(places(teacher)[1]) as temporary, open(temporary, "wb") as file:

@@ -10,8 +10,8 @@ distribution, so the codes should lie closest where the probability is. Evenly s
 for peaked distributions. The spacing is a compander in the sense of Bennett (1948, Spectra of quantized signals, §III).
 
 Error: a decoded gap is off by at most ``e = R / 65534`` (and rounding), so at temperature ``T`` the Kullback-Leibler
-divergence of the decoded from the exact distribution is at most ``(e / T)^2 / 2`` (Hoeffding's lemma), 1e-10 to 1e-9 as
-a rule; each class below ``DEPTH`` adds at most ``8 exp(-DEPTH / T)``.
+divergence of the decoded from the exact distribution is at most ``(e / T)^2 / 2`` (Hoeffding's lemma), about 1e-9 or
+less as a rule; each class below ``DEPTH`` adds at most ``8 exp(-DEPTH / T)``.
 """
 
 from __future__ import annotations

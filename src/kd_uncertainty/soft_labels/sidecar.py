@@ -8,7 +8,7 @@ log-probabilities as a plain NumPy array, rows in the file's order:
 
 float16 by default: half the bytes to gather, and one instruction turns eight into float32, so that rows are ready for
 training; the Kullback-Leibler divergence from the file's own distributions is below 1e-6. float32 is exact and twice
-as large. Packed codes would be as small as float16 and more exact, but take twice as long to decode as to gather.
+as large. Packed codes would be as small as float16 and more exact, but take longer to decode than to gather.
 """
 
 from __future__ import annotations
@@ -82,12 +82,13 @@ class SoftLabelStore:
         path = Path(path)
         name = _chosen(teacher, path)
         place = path.with_name(path.name + ".rows") if folder is None else Path(folder)
-        digest = f"{sha256_of(path)[:16]}-v{VERSION}"
+        content = sha256_of(path)
+        digest = f"{content[:16]}-v{VERSION}"
         values, example_ids = _files(place / digest, name, precision)
         problem = fault(example_ids) or fault(values)
         if problem:
             logger.info("building the sidecar of %s: %s", path, problem)
-            build(path, precision, lambda teacher: _files(place / digest, teacher, precision))
+            build(path, content, precision, lambda teacher: _files(place / digest, teacher, precision))
             if folder is None:
                 _remove_others(place, digest)
         return cls(name, values, example_ids)
@@ -129,7 +130,7 @@ class SoftLabelStore:
         buffer = torch.empty((batch, *self.shape[1:]), dtype=self._rows.dtype)
         row_bytes = buffer[:1].nbytes
         raw = buffer.numpy().data.cast("B")
-        with open(self._files[0], "rb", buffering=0) as file:
+        with open(self._files[0], "rb") as file:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
             for start in range(0, len(self), batch):

@@ -218,6 +218,16 @@ def test_layers_without_bias_and_without_relu():
     assert _largest(found.parameters, expected.parameters) < 1e-6
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "momentum"])
+def test_a_learning_rate_of_zero_stops_the_training(optimiser):
+    inputs, labels, cohort = world(2, 40, 5, 3)
+    schedule = {"schedule": "step", "milestones": (1,), "decay": 1e-300}
+    options = {name: value for name, value in OPTIMISERS[optimiser].items() if name != "weight_decay"}
+    run = functools.partial(train, mlp(5, 3, 6), inputs, labels, cohort, backend="native")
+    short, long = (run(options=TrainingOptions(epochs=epochs, **schedule, **options)) for epochs in (2, 4))
+    assert _largest(long.parameters, short.parameters) < 1e-25
+
+
 def test_what_is_not_a_number_stays_so():
     """A ReLU that turned NaN into 0 would hide a training that has failed."""
     inputs, labels, cohort = world(2, 20, 5, 3)
@@ -279,14 +289,17 @@ def _hooked():
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (lambda: nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)), "Linear and ReLU layers in sequence"),
-        (lambda: Convolutional(64, 2), "Linear and ReLU layers in sequence"),
+        (
+            lambda: nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)),
+            "Linear and ReLU layers, one after another",
+        ),
+        (lambda: Convolutional(64, 2), "Linear and ReLU layers, one after another"),
         (lambda: nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), "begin with a Linear layer"),
         (lambda: nn.Sequential(nn.Linear(4, 2), nn.ReLU()), "end with a Linear layer"),
         (lambda: nn.Sequential(nn.Linear(4, 2)).double(), "float32 parameters"),
         (_tied, "no layers that share parameters"),
         (_frozen, "no frozen parameters"),
-        (_hooked, "Linear and ReLU layers in sequence"),
+        (_hooked, "Linear and ReLU layers, one after another"),
     ],
 )
 def test_other_networks_are_left_to_other_backends(build, reason):
@@ -304,7 +317,7 @@ def test_perceptrons_are_compiled_and_the_record_says_so(loss):
 def test_perceptrons_with_dropout_are_vectorised_and_the_record_says_why():
     name, reason = choose_backend(mlp(8, 3, 10, dropout=0.2), "auto", torch.randn(70, 8), 3, TrainingOptions(), CPU)
     assert name == "vmap"
-    assert reason.endswith("bit for bit; native takes Linear and ReLU layers in sequence only")
+    assert reason.endswith("bit for bit; native takes Linear and ReLU layers, one after another, only")
 
 
 def test_other_devices_are_left_to_other_backends():

@@ -124,5 +124,5 @@ def test_the_network_is_named_before_the_compiler(monkeypatch):
     network = nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 3))
     name, reason = choice.choose_backend(lambda: network, "auto", torch.randn(70, 8), 3, TrainingOptions(), CPU)
     assert name in ("vmap", "loop")
-    assert "Linear and ReLU layers in sequence only" in reason
+    assert "Linear and ReLU layers, one after another, only" in reason
     assert "compiled" not in reason

@@ -63,3 +63,42 @@ def test_layers_of_nested_sequences():
         Layer("2.weight", None, 20, 6),
         Layer("3.weight", "3.bias", 6, 2),
     ]
+
+
+class ByHand(nn.Module):
+    """What many people write."""
+
+    def __init__(self, twist=""):
+        super().__init__()
+        self.head, self.first, self.second = nn.Linear(5, 2), nn.Linear(4, 6), nn.Linear(6, 5)
+        self.twist = twist
+
+    def forward(self, inputs):
+        hidden = torch.relu(self.first(inputs))
+        hidden = nn.functional.relu(self.second(hidden), inplace=True)
+        if self.twist == "residual":
+            hidden = hidden + inputs.sum()
+        if self.twist == "branch" and hidden.sum() > 0:
+            hidden = 2 * hidden
+        if self.twist == "scale":
+            return 2 * self.head(hidden)
+        if self.twist == "skip":
+            return self.head(inputs)
+        return self.head(hidden).relu() if self.twist == "method" else self.head(hidden)
+
+
+def test_layers_of_a_forward_pass_by_hand_are_in_its_order():
+    assert layers_of(ByHand()) == [
+        Layer("first.weight", "first.bias", 4, 6, relu=True),
+        Layer("second.weight", "second.bias", 6, 5, relu=True),
+        Layer("head.weight", "head.bias", 5, 2),
+    ]
+
+
+@pytest.mark.parametrize("twist", ["residual", "branch", "scale", "skip"])
+def test_forward_passes_that_do_more_are_refused(twist):
+    assert layers_of(ByHand(twist)) == "native takes Linear and ReLU layers, one after another, only"
+
+
+def test_a_relu_at_the_end_is_refused():
+    assert layers_of(ByHand("method")) == "native takes networks that end with a Linear layer only"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Tracer
+from torch.nn.functional import relu
 
 from kd_uncertainty.population.contract import State
 
@@ -37,9 +40,9 @@ class Layer:
 
 def layers_of(network: nn.Module) -> list[Layer] | str:
     """Return the network as the kernel sees it, or a clause that says why the kernel cannot train it."""
-    modules = _flatten(network)
+    modules = [network] if type(network) is nn.Linear else _chain(network)
     if modules is None:
-        return "native takes Linear and ReLU layers in sequence only"
+        return "native takes Linear and ReLU layers, one after another, only"
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     layers: list[Layer] = []
     for module in modules:
@@ -60,16 +63,30 @@ def layers_of(network: nn.Module) -> list[Layer] | str:
     return layers
 
 
-def _flatten(network: nn.Module) -> list[nn.Module] | None:
-    """Return the layers in order, or None if there is anything but layers that the kernel knows."""
-    if any((network._forward_hooks, network._forward_pre_hooks, network._backward_hooks)):
+def _chain(network: nn.Module) -> list[nn.Module] | None:
+    """Return the layers in the order of the forward pass, or None if it does anything but apply them one by one.
+
+    The forward pass is traced symbolically, so networks may be written as sequences or by hand.
+    """
+    if any(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in network.modules()
+    ):
         return None
-    if type(network) in (nn.Linear, nn.ReLU, nn.Identity):
-        return [network]
-    if not isinstance(network, nn.Sequential) or type(network).forward is not nn.Sequential.forward:
+    try:
+        nodes = list(Tracer().trace(network).nodes)
+    except Exception:  # whatever a user's forward pass raises when it is given a symbol
         return None
-    inner = [_flatten(child) for child in network]
-    return None if None in inner else [layer for layers in inner if layers for layer in layers]
+    layers: list[nn.Module] = []
+    for previous, node in pairwise(nodes):
+        if node.args != (previous,) or set(node.kwargs) - {"inplace"}:
+            return None
+        if node.op == "call_module":
+            layers.append(network.get_submodule(str(node.target)))
+        elif node.target in ("relu", "relu_", torch.relu, torch.relu_, relu):
+            layers.append(nn.ReLU())
+        elif node.op != "output":
+            return None
+    return layers if all(type(layer) in (nn.Linear, nn.ReLU, nn.Identity) for layer in layers) else None
 
 
 def pack(state: State, layers: Sequence[Layer], slots: int) -> Tensor:

@@ -7,12 +7,12 @@ struct LossTerms {
     float scale; // 1 / size of the whole batch
 };
 
-// One cross-entropy term, weight * T^2 * CE(truth, softmax(z / T)), of LANES examples at once: adds its gradient to
-// `gradient` and returns the losses. `logits`, `exponentials` and `gradient` are (classes, LANES); `most` is the
-// largest logit of each example, and truth(c) the probabilities of class c.
+// One cross-entropy term, weight * T^2 * CE(truth, softmax(z / T)), of LANES examples at once: writes its gradient to
+// `gradient`, or adds it to what is there, and returns the losses. `logits`, `exponentials` and `gradient` are
+// (classes, LANES); `most` is the largest logit of each example, and truth(c) the probabilities of class c.
 template <class Truth>
 inline V cross_entropy(const float *logits, V most, int64_t classes, float weight, float temperature, float scale,
-                       Truth truth, float *exponentials, float *gradient) {
+                       Truth truth, float *exponentials, float *gradient, bool add) {
     const float inverse = 1.0f / temperature, factor = weight * temperature * scale;
     V sum = {}, agreement = {};
     for (int64_t c = 0; c < classes; c++) {
@@ -25,7 +25,8 @@ inline V cross_entropy(const float *logits, V most, int64_t classes, float weigh
         const V y = truth(c);
         agreement += y * (load(logits + c * LANES) - most);
         float *const out = gradient + c * LANES;
-        store(out, load(out) + (load(exponentials + c * LANES) * normaliser - factor * y));
+        const V slope = load(exponentials + c * LANES) * normaliser - factor * y;
+        store(out, add ? load(out) + slope : slope);
     }
     return weight * temperature * (temperature * logarithm(sum) - agreement);
 }
@@ -39,37 +40,38 @@ inline double distillation(float *outputs, int64_t stride, int64_t rows, int64_t
                            const int64_t *labels, const float *targets, const LossTerms &terms, float *scratch) {
     const int64_t padded = (classes + 15) / 16 * 16, block = padded * LANES;
     float *const logits = scratch, *const target = logits + block, *const exponentials = target + block;
-    float *const gradient = exponentials + block;
-    double total = 0.0;
+    float *const gradient = exponentials + block; // its rows after the last class stay 0
+    V total = {};
     for (int64_t row = 0; row < rows; row += LANES) {
-        I label, counts;
-        const float *target_row[LANES];
-        for (int lane = 0; lane < LANES; lane++) { // lanes after the last row repeat it, and do not count
-            const int64_t example = examples[std::min(row + lane, rows - 1)];
-            label[lane] = int32_t(labels[example]);
-            target_row[lane] = targets + example * classes;
-            counts[lane] = row + lane < rows ? -1 : 0;
-        }
+        const auto example = [&](int64_t lane) { // lanes after the last row repeat it, and do not count
+            return int64_t(examples[std::min(row + lane, rows - 1)]);
+        };
         for (int64_t c = 0; c < padded; c += LANES) {
             transpose_block([&](int i) { return load(outputs + (row + i) * stride + c); }, logits + c * LANES, LANES);
             if (terms.soft != 0.0f)
-                transpose_block([&](int i) { return load_some(target_row[i] + c, classes - c); }, target + c * LANES, LANES);
+                transpose_block([&](int i) { return load_some(targets + example(i) * classes + c, classes - c); },
+                                target + c * LANES, LANES);
         }
-        std::memset(gradient, 0, block * sizeof(float));
         V most = load(logits), loss = {};
         for (int64_t c = 1; c < classes; c++) most = maximum(most, load(logits + c * LANES));
-        if (terms.hard != 0.0f)
+        if (terms.hard != 0.0f) {
+            I label;
+            for (int lane = 0; lane < LANES; lane++) label[lane] = int32_t(labels[example(lane)]);
             loss += cross_entropy(logits, most, classes, terms.hard, 1.0f, terms.scale,
                                   [&](int64_t c) { return label == int32_t(c) ? splat(1.0f) : V{}; }, exponentials,
-                                  gradient);
+                                  gradient, false);
+        }
         if (terms.soft != 0.0f)
             loss += cross_entropy(logits, most, classes, terms.soft, terms.temperature, terms.scale,
-                                  [&](int64_t c) { return load(target + c * LANES); }, exponentials, gradient);
-        total += sum_of((V)((I)loss & counts));
+                                  [&](int64_t c) { return load(target + c * LANES); }, exponentials, gradient,
+                                  terms.hard != 0.0f);
+        if (rows - row < LANES)
+            for (int64_t lane = rows - row; lane < LANES; lane++) loss[lane] = 0.0f;
+        total += loss;
         for (int64_t c = 0; c < padded; c += LANES)
             transpose_block([&](int i) { return load(gradient + (c + i) * LANES); }, outputs + row * stride + c, stride);
     }
-    return total;
+    return sum_of(total);
 }
 
 // Mean over outputs of (1 - mixing) (f - value)^2 + mixing (f - target)^2.

@@ -2,8 +2,8 @@
 
 struct OptimiserStep {
     bool is_sgd, has_momentum, decays;
-    float rate, decay, momentum;                           // SGD, and weight decay as part of the gradient
-    float forget1, keep2, forget2, scale, epsilon, shrink; // Adam; `shrink` is the decoupled weight decay of AdamW
+    float rate, momentum, decay;                           // of SGD; weight decay as part of the gradient
+    float forget1, keep2, forget2, scale, epsilon, shrink; // of Adam; `shrink` is the decoupled weight decay of AdamW
 
     // `number` counts the steps taken before, in the whole training.
     OptimiserStep(const kd_task &task, int64_t number) {
@@ -13,10 +13,12 @@ struct OptimiserStep {
         decays = task.weight_decay != 0.0;
         decay = decoupled ? 0.0f : float(task.weight_decay);
         shrink = decoupled ? float(1.0 - learning_rate * task.weight_decay) : 1.0f;
-        rate = float(is_sgd ? learning_rate : learning_rate / (1.0 - std::pow(task.beta1, t)));
-        scale = float(1.0 / std::sqrt(1.0 - std::pow(task.beta2, t)));
+        rate = float(learning_rate);
+        // Adam's rate is divided out of its denominator, m / (sqrt(v) * scale + epsilon), and so must not be 0.
+        const double adam_rate = std::max(learning_rate / (1.0 - std::pow(task.beta1, t)), 1e-30);
+        scale = float(1.0 / (adam_rate * std::sqrt(1.0 - std::pow(task.beta2, t))));
         forget1 = float(1.0 - task.beta1), keep2 = float(task.beta2), forget2 = float(1.0 - task.beta2);
-        epsilon = float(task.epsilon);
+        epsilon = float(task.epsilon / adam_rate);
     }
 
     // Over `count` parameters (a multiple of 16) with their two moments.
@@ -52,7 +54,7 @@ struct OptimiserStep {
             const V second = s.keep2 * load(v + i) + s.forget2 * (g * g);
             store(m + i, first);
             store(v + i, second);
-            store(p + i, parameter - adam_direction(s.rate * first, second, s.scale, s.epsilon));
+            store(p + i, parameter - adam_direction(first, second, s.scale, s.epsilon));
         }
     }
 };
