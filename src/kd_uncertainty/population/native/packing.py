@@ -15,6 +15,7 @@ from kd_uncertainty.population.contract import State
 
 _LANES = 16  # floats that rows are padded to
 _PANEL = 64  # columns of a panel
+_KNOWN = (nn.Linear, nn.ReLU, nn.Identity)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Layer:
 
 def layers_of(network: nn.Module) -> list[Layer] | str:
     """Return the network as the kernel sees it, or a clause that says why the kernel cannot train it."""
-    modules = [network] if type(network) is nn.Linear else _chain(network)
+    modules = _sequence(network) or _chain(network)
     if modules is None:
         return "native takes Linear and ReLU layers, one after another, only"
     names = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -63,14 +64,24 @@ def layers_of(network: nn.Module) -> list[Layer] | str:
     return layers
 
 
+def _sequence(network: nn.Module) -> list[nn.Module] | None:
+    """Return the layers of a plain sequence of known ones, or None; much sooner than :func:`_chain`."""
+    if _has_hooks(network):
+        return None
+    if type(network) in _KNOWN:
+        return [network]
+    if not isinstance(network, nn.Sequential) or type(network).forward is not nn.Sequential.forward:
+        return None
+    inner = [_sequence(child) for child in network]  # unlike children(), this repeats a layer that is used twice
+    return None if None in inner else [layer for layers in inner if layers for layer in layers]
+
+
 def _chain(network: nn.Module) -> list[nn.Module] | None:
     """Return the layers in the order of the forward pass, or None if it does anything but apply them one by one.
 
-    The forward pass is traced symbolically, so networks may be written as sequences or by hand.
+    The forward pass is traced symbolically, so networks may be written by hand.
     """
-    if any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in network.modules()
-    ):
+    if any(_has_hooks(module) for module in network.modules()):
         return None
     try:
         nodes = list(Tracer().trace(network).nodes)
@@ -86,7 +97,11 @@ def _chain(network: nn.Module) -> list[nn.Module] | None:
             layers.append(nn.ReLU())
         elif node.op != "output":
             return None
-    return layers if all(type(layer) in (nn.Linear, nn.ReLU, nn.Identity) for layer in layers) else None
+    return layers if all(type(layer) in _KNOWN for layer in layers) else None
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def pack(state: State, layers: Sequence[Layer], slots: int) -> Tensor:

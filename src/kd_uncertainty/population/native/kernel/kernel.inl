@@ -5,6 +5,8 @@
 
 #include "loss.inl"
 
+#include "single.inl"
+
 #include "optimiser.inl"
 
 #include "random.inl"

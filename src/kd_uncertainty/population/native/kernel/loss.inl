@@ -78,6 +78,16 @@ inline double distillation(float *outputs, int64_t stride, int64_t rows, int64_t
 inline double squared_error(float *outputs, int64_t stride, int64_t rows, int64_t width, const int32_t *examples,
                             const float *values, const float *targets, const LossTerms &terms) {
         const float factor = 2.0f * terms.scale / float(width);
+    if (width == 1) {
+        float sum = 0.0f;
+        for (int64_t row = 0; row < rows; row++) {
+            float &output = outputs[row * stride];
+            const float to_value = output - values[examples[row]], to_target = output - targets[examples[row]];
+            sum += terms.hard * (to_value * to_value) + terms.soft * (to_target * to_target);
+            output = factor * (terms.hard * to_value + terms.soft * to_target);
+        }
+        return double(sum);
+    }
     V sum = {};
     for (int64_t row = 0; row < rows; row++, outputs += stride) {
         const float *const value = values + examples[row] * width, *const target = targets + examples[row] * width;

@@ -19,7 +19,7 @@ struct Workspace {
     const kd_task &task;
     std::vector<Layer> layers;
     int64_t block_rows;
-    Buffer gradient, transposed, scratch;
+    Buffer gradient, transposed, scratch, single_weights, single_gradient;
     std::vector<Buffer> activations; // [0] the batch's inputs, or all if a batch is everything; [l + 1] layer l's outputs
     float *inputs;                   // of the current block, in activations[0]
     std::vector<int32_t> order;
@@ -29,7 +29,7 @@ struct Workspace {
         const int64_t batch = std::min(task.batch_size, task.examples);
         block_rows = (batch + (batch + most_rows - 1) / most_rows - 1) / ((batch + most_rows - 1) / most_rows);
         int64_t offset = 0, largest = 0;
-        activations.emplace_back((batch == task.examples ? task.examples : block_rows) * input_stride());
+        activations.emplace_back(((batch == task.examples ? task.examples : block_rows) + LANES) * input_stride());
         for (int64_t l = 0; l < task.layers; l++) {
             const int64_t in = task.widths[l], out = task.widths[l + 1], padded = round_up(out, 16);
             layers.push_back({in, out, padded, offset, odd_stride(padded), task.relu[l] != 0, task.bias[l] != 0});
@@ -40,6 +40,8 @@ struct Workspace {
         gradient = Buffer(task.size);
         transposed = Buffer(largest);
         scratch = Buffer(4 * layers.back().padded * LANES);
+        single_weights = Buffer(round_up(layers.back().inputs, 16));
+        single_gradient = Buffer(round_up(layers.back().inputs, 16));
         for (int64_t i = 0; i < task.examples; i++) order[i] = int32_t(i);
         inputs = activations[0].data;
         if (batch == task.examples) gather(order.data(), task.examples);
@@ -103,6 +105,7 @@ struct Workspace {
         int64_t stride = input_stride();
         for (size_t l = 0; l < layers.size(); l++) {
             const Layer &layer = layers[l];
+            if (is_single(l)) return forward_single(layer, parameters, l ? activations[l].data : inputs, stride, rows);
             for (int64_t column = 0; column < layer.padded; column += 64) {
                 const int64_t width = layer.panel_width(column);
                 const float *const weights = layer.panel(parameters, column);
@@ -113,6 +116,29 @@ struct Workspace {
             }
             stride = layer.stride;
         }
+    }
+
+    // The last layer, if it has one output only; see single.inl.
+    bool is_single(int64_t l) const { return l + 1 == int64_t(layers.size()) && layers[l].outputs == 1; }
+
+    void forward_single(const Layer &layer, const float *p, const float *inner, int64_t stride, int64_t rows) {
+        p += layer.offset; // rows of 16 floats, of which the first is the layer's
+        for (int64_t i = 0; i < layer.inputs; i++) single_weights.data[i] = p[16 * i];
+        single_forward(inner, stride, rows, round_up(layer.inputs, 16), single_weights.data, p[16 * layer.inputs],
+                       activations.back().data, layer.stride);
+    }
+
+    void backward_single(const Layer &layer, float *state, float *inner, int64_t stride, int64_t rows, bool accumulate,
+                         const OptimiserStep *update, bool relu, bool with_inputs) {
+        const int64_t padded = round_up(layer.inputs, 16);
+        float *const g = gradient.data + layer.offset, *const p = state + layer.offset;
+        if (!accumulate) std::memset(single_gradient.data, 0, padded * sizeof(float));
+        const float bias = single_backward(inner, stride, rows, padded, single_weights.data, relu, with_inputs,
+                                           activations.back().data, layer.stride, single_gradient.data);
+        if (layer.bias) g[16 * layer.inputs] = accumulate ? g[16 * layer.inputs] + bias : bias;
+        if (!update) return;
+        for (int64_t i = 0; i < layer.inputs; i++) g[16 * i] = single_gradient.data[i];
+        update->apply(p, p + task.size, p + 2 * task.size, g, 16 * (layer.inputs + 1));
     }
 
     double loss(int64_t student, const int32_t *examples, int64_t rows, const LossTerms &terms) {
@@ -132,6 +158,10 @@ struct Workspace {
             const Layer &layer = layers[l];
             const int64_t stride = l ? layers[l - 1].stride : input_stride();
             float *const inner = l ? activations[l].data : inputs, *const outer = activations[l + 1].data;
+            if (is_single(l)) {
+                backward_single(layer, state, inner, stride, rows, accumulate, update, l && layers[l - 1].relu, l > 0);
+                continue;
+            }
             if (l) transpose(layer, state); // before the weights change
             for (int64_t column = 0; column < layer.padded; column += 64) {
                 const int64_t width = layer.panel_width(column), count = (layer.inputs + 1) * width;
@@ -155,14 +185,17 @@ struct Workspace {
 
     static void sum_rows(const float *values, int64_t stride, int64_t rows, int64_t width, float *out, bool accumulate) {
         for (int64_t c = 0; c < width; c += LANES) {
-            V sum = accumulate ? load(out + c) : V{};
-            for (int64_t row = 0; row < rows; row++) sum += load(values + row * stride + c);
-            store(out + c, sum);
+            V sums[4] = {accumulate ? load(out + c) : V{}}; // four chains hide the latency of an addition
+            int64_t row = 0;
+            for (; row + 4 <= rows; row += 4)
+                UNROLL for (int r = 0; r < 4; r++) sums[r] += load(values + (row + r) * stride + c);
+            for (; row < rows; row++) sums[0] += load(values + row * stride + c);
+            store(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]));
         }
     }
 
-    // `transposed` = the layer's weights with outputs as rows, in panels over the inputs. Columns after the last input
-    // repeat the bias, and so end in padding, which nothing reads.
+    // `transposed` = the layer's weights with outputs as rows, in panels over the inputs; columns after the last input
+    // are 0.
     void transpose(const Layer &layer, float *parameters) {
         const int64_t padded = round_up(layer.inputs, 16);
         for (int64_t o = 0; o < layer.padded; o += LANES) {
@@ -171,8 +204,8 @@ struct Workspace {
             for (int64_t i = 0; i < layer.inputs; i += LANES) {
                 const int64_t target = i / 64 * 64, target_width = std::min<int64_t>(64, padded - target);
                 float *const out = transposed.data + target * layer.padded + o * target_width + (i - target);
-                transpose_block([&](int row) { return load(weights + std::min(i + row, layer.inputs) * width); }, out,
-                                target_width);
+                const auto row = [&](int r) { return i + r < layer.inputs ? load(weights + (i + r) * width) : V{}; };
+                transpose_block(row, out, target_width);
             }
         }
     }
