@@ -40,23 +40,27 @@ template <int terms> inline D horner(const double (&coefficients)[terms], D x) {
 }
 
 // x[0] y[0] x[1] y[1] ..., groups of `size` lanes counting as one.
-template <int size> inline void interleave(D &x, D &y) {
-    D low = x, high = x;
-    U first, second;
-    for (int lane = 0; lane < DOUBLES; lane++) {
-        const int group = lane / size, source = group / 2 * size + lane % size + (group % 2 ? DOUBLES : 0);
-        first[lane] = source, second[lane] = source + DOUBLES / 2;
-    }
-#ifdef __clang__
-    for (int lane = 0; lane < DOUBLES; lane++) {
-        low[lane] = first[lane] < DOUBLES ? x[first[lane]] : y[first[lane] - DOUBLES];
-        high[lane] = second[lane] < DOUBLES ? x[second[lane]] : y[second[lane] - DOUBLES];
-    }
-#else
-    low = __builtin_shuffle(x, y, first), high = __builtin_shuffle(x, y, second);
-#endif
-    x = low, y = high;
+constexpr int interleaved(int lane, int size) {
+    return lane / size / 2 * size + lane % size + (lane / size % 2 ? DOUBLES : 0);
 }
+#ifdef __clang__
+template <int size, int... lane> inline void interleave_lanes(D &x, D &y, std::integer_sequence<int, lane...>) {
+    const D old = x;
+    x = __builtin_shufflevector(old, y, interleaved(lane, size)...);
+    y = __builtin_shufflevector(old, y, (interleaved(lane, size) + DOUBLES / 2)...);
+}
+template <int size> inline void interleave(D &x, D &y) {
+    interleave_lanes<size>(x, y, std::make_integer_sequence<int, DOUBLES>());
+}
+#else
+template <int size> inline void interleave(D &x, D &y) {
+    U first, second;
+    for (int lane = 0; lane < DOUBLES; lane++)
+        first[lane] = interleaved(lane, size), second[lane] = interleaved(lane, size) + DOUBLES / 2;
+    const D old = x;
+    x = __builtin_shuffle(old, y, first), y = __builtin_shuffle(old, y, second);
+}
+#endif
 
 // Replaces words (in the low halves of lanes) by two normals each.
 inline void box_muller(U radius_words, U angle_words, D &first, D &second) {

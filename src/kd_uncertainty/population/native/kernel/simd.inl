@@ -5,7 +5,11 @@ typedef float V __attribute__((vector_size(4 * LANES)));
 typedef int32_t I __attribute__((vector_size(4 * LANES)));
 
 // Loops over lanes and registers are unrolled in full, or what they hold would live in memory.
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
 
 inline V splat(float x) { return x - V{}; } // x - 0, not 0 + x: keeps -0.0
 inline V load(const float *p) { return *reinterpret_cast<const V *>(p); }
@@ -39,25 +43,28 @@ inline V load_some(const float *p, int64_t count) {
 #endif
 }
 
-// The lanes of the two vectors, exchanged so that blocks of `distance` lanes are transposed.
+// The lanes of two vectors, exchanged so that blocks of `distance` lanes are transposed.
+#ifdef __clang__
+template <int distance, int... lane> inline void exchange_lanes(V &x, V &y, std::integer_sequence<int, lane...>) {
+    const V old = x;
+    x = __builtin_shufflevector(old, y, (lane & distance ? LANES + lane - distance : lane)...);
+    y = __builtin_shufflevector(old, y, (lane & distance ? LANES + lane : lane + distance)...);
+}
+template <int distance> inline void exchange(V &x, V &y) {
+    exchange_lanes<distance>(x, y, std::make_integer_sequence<int, LANES>());
+}
+#else
 template <int distance> inline void exchange(V &x, V &y) {
     I low, high;
     for (int lane = 0; lane < LANES; lane++) {
         low[lane] = lane & distance ? LANES + lane - distance : lane;
         high[lane] = lane & distance ? LANES + lane : lane + distance;
     }
-#ifdef __clang__
-    V old_x = x, old_y = y;
-    for (int lane = 0; lane < LANES; lane++) {
-        x[lane] = low[lane] < LANES ? old_x[low[lane]] : old_y[low[lane] - LANES];
-        y[lane] = high[lane] < LANES ? old_x[high[lane]] : old_y[high[lane] - LANES];
-    }
-#else
-    V old_x = x;
-    x = __builtin_shuffle(old_x, y, low);
-    y = __builtin_shuffle(old_x, y, high);
-#endif
+    const V old = x;
+    x = __builtin_shuffle(old, y, low);
+    y = __builtin_shuffle(old, y, high);
 }
+#endif
 
 // Transposes a LANES x LANES block: out[j][i] = row(i)[j].
 template <class Row> inline void transpose_block(Row row, float *out, int64_t out_stride) {
