@@ -85,7 +85,6 @@ FIGURES = (
     Figure("W1, 128 students: native over the best JAX", 2, "x", ratio("W1", 128, "jax", "native")),
     Figure("W1, 128 students: native, share of the multiply-add peak", 50, "%", share_of_peak("W1", 128, "native")),
     Figure("W1b, 128 students: native over the DataLoader loop", 22, "x", ratio("W1b", 128, "dataloader", "native")),
-    Figure("W1b, 128 students: native over the best JAX", 2, "x", ratio("W1b", 128, "jax", "native")),
     Figure("W1b, 128 students: native, share of the multiply-add peak", 75, "%", share_of_peak("W1b", 128, "native")),
     Figure("W3, 1,000 students: native over the tensor loop", 100, "x", ratio("W3", 1000, "indexing", "native")),
     Figure("W4, 100,000 students: over a scikit-learn loop", 400, "x", _linear("W4")),

@@ -117,16 +117,13 @@ def limits(results: Results) -> str:
 
 
 def agreement(results: Results) -> str:
-    """Mean training losses of the last epoch."""
-    names = list(dict.fromkeys(row["workload"] for row in results["agreement"]))
-    cells = {(row["contender"], row["workload"]): row for row in results["agreement"]}
-    rows = []
-    for name, contender in CONTENDERS.items():
-        found = [cells.get((name, workload)) for workload in names]
-        if contender.yardstick and any(found):
-            texts = ["–" if row is None else f"{row['loss']:.4f} ± {row['standard_error']:.4f}" for row in found]
-            rows.append([contender.label, *texts])
-    return markdown(["loss of the last epoch ± standard error", *names], rows)
+    """Whether the contenders learn the same, in one sentence."""
+    rows = [row for row in results["agreement"] if row["z"] is not None]
+    worst = max(rows, key=lambda row: abs(row["z"]))
+    return (
+        f"The mean losses at the end agree: of {len(rows)} comparisons the largest difference, that of "
+        f"{CONTENDERS[worst['contender']].label} on {worst['workload']}, is {abs(worst['z']):.1f} standard errors."
+    )
 
 
 def linear(results: Results) -> str:
@@ -145,13 +142,14 @@ def linear(results: Results) -> str:
 
 def store(results: Results) -> str:
     """W5."""
-    rows = []
+    cells: dict[str, list[str]] = {}
     for row in results["store"]:
         if row["kind"] == "stream":
-            rows.append([f"stream: {row['name']}", f"{number(row['bytes'] / row['seconds'] / 1e9)} GB/s"])
+            cells.setdefault(row["name"], ["–", "–"])[0] = number(row["bytes"] / row["seconds"] / 1e9)
         elif row["kind"] == "256 random rows":
-            rows.append([f"256 random rows: {row['name']}", f"{number(row['seconds'] * 1e6)} µs"])
-    return markdown(["soft labels of 8 draws x 100 classes", "median"], rows)
+            cells.setdefault(row["name"], ["–", "–"])[1] = number(row["seconds"] * 1e6)
+    rows = [[name, *pair] for name, pair in cells.items() if "raw" not in name]
+    return markdown(["8 draws x 100 classes", "stream, GB/s", "256 random rows, µs"], rows)
 
 
 def growth(results: Results) -> str:

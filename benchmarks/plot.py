@@ -18,7 +18,9 @@ def draw_growth(rows: list[dict[str, Any]], path: Path) -> None:
 
     style: Any = {"svg.hashsalt": "growth", "svg.fonttype": "none", "font.size": 9}
     with mpl.rc_context({**style, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, axes = pyplot.subplots(2, len(UNITS), figsize=(11, 4.6), sharex="col", layout="constrained")
+        figure, axes = pyplot.subplots(
+            2, len(UNITS), figsize=(11, 4.6), sharex="col", sharey="row", layout="constrained"
+        )
         for column, (sweep, label) in enumerate(UNITS.items()):
             for backend, colour in COLOURS.items():
                 points = [row for row in rows if (row["sweep"], row["path"]) == (sweep, backend)]

@@ -13,12 +13,12 @@ from kd_uncertainty.calibration import (
     agreement,
     brier,
     ece,
+    evaluate_students,
     kl_to_teacher,
     log_softmax,
     metric_intervals,
     nll,
     reliability_bins,
-    student_metrics,
 )
 
 # Confidences .9 .8 .6 .6 with the labels right, wrong, right, wrong.
@@ -128,7 +128,7 @@ def test_kl_with_impossible_classes():
 def test_many_students_equal_each_alone(monkeypatch, chunk_elements):
     monkeypatch.setattr(calibration, "CHUNK_ELEMENTS", chunk_elements)
     logits, targets, teacher = world(3, 7)
-    found = student_metrics(logits.astype(np.float32), targets, teacher, bins=10)
+    found, _ = evaluate_students(logits.astype(np.float32), targets, teacher, bins=10)
     for s, one in enumerate(logits.astype(np.float32)):
         expected = {
             "accuracy": accuracy(one, targets),
@@ -143,9 +143,19 @@ def test_many_students_equal_each_alone(monkeypatch, chunk_elements):
         )
 
 
+@pytest.mark.parametrize("chunk_elements", [1, 500, 1 << 20])
+def test_the_students_diagram_is_that_of_their_pooled_predictions(monkeypatch, chunk_elements):
+    monkeypatch.setattr(calibration, "CHUNK_ELEMENTS", chunk_elements)
+    logits, targets, _ = world(6, 7)
+    _, found = evaluate_students(logits, targets, bins=10)
+    expected = reliability_bins(logits, targets, bins=10)
+    for name, values in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found, name), values, err_msg=name)
+
+
 def test_without_a_teacher_fidelity_is_nan():
     logits, targets, _ = world(4, 3)
-    found = student_metrics(logits, targets)
+    found, _ = evaluate_students(logits, targets)
     assert np.isnan([found["agreement"], found["kl_to_teacher"]]).all()
     assert np.isfinite(found["ece"]).all()
 
@@ -153,7 +163,7 @@ def test_without_a_teacher_fidelity_is_nan():
 def test_a_population_takes_well_under_two_seconds():
     logits, targets, teacher = world(5, 1500, examples=360, classes=10)
     start = time.process_time()
-    student_metrics(logits.astype(np.float32), targets, teacher)
+    evaluate_students(logits.astype(np.float32), targets, teacher)
     assert time.process_time() - start < 2.0
 
 

@@ -16,8 +16,10 @@ from scipy.special import softmax
 
 from kd_uncertainty import schemas
 from kd_uncertainty.cli import run
+from kd_uncertainty.datasets import ParquetStream
 from kd_uncertainty.networks import build_network
 from kd_uncertainty.pipelines import study_pipeline
+from kd_uncertainty.population.native import library
 
 from .project import ROOT
 
@@ -126,8 +128,9 @@ def test_the_responses_explain_themselves(finished):
 
 def test_the_engine_is_on_record(finished):
     engine = table(finished, "engine")
-    assert engine["backend"] == "vmap"
+    assert engine["backend"] == ("vmap" if library.obstacle() else "native")
     assert engine["reason"]
+    assert engine["initialisation"] == "counter"
     assert engine["num_students"] == len(table(finished, "plan"))
 
 
@@ -183,3 +186,18 @@ def test_workers_and_chunks_change_nothing(project, finished):
             assert all((ours / one).read_bytes() == (theirs / one).read_bytes() for one in shards)
         else:
             assert ours.read_bytes() == theirs.read_bytes(), name
+
+
+def test_predictions_are_read_once_for_the_nodes_that_need_them(finished, monkeypatch):
+    """They are the largest table; Kedro asks for it once a node and releases it after the last."""
+    reads = []
+    read = ParquetStream.load
+    monkeypatch.setattr(ParquetStream, "load", lambda self: reads.append(self) or read(self))
+    catalog, name = finished.catalog(), "classification.predictions"
+    readers = [node for node in study_pipeline("classification").nodes if name in node.inputs]
+    assert len(readers) > 1
+    for _ in readers:
+        catalog.load(name)
+    assert len(reads) == 1
+    catalog.release(name)
+    assert catalog[name]._kept is None

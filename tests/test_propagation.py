@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from kd_uncertainty import calibration
 from kd_uncertainty.propagation import best_student, student_tables, teacher_tables
 from kd_uncertainty.soft_labels import SoftLabels
 from kd_uncertainty.uncertainty.predictions import ArmLogits, SplitLogits
@@ -51,6 +52,20 @@ def test_students_are_compared_with_their_teacher_on_the_same_examples():
     assert row["num_responses"] == 2
     assert bins["count"].sum() == 6 * 20
     assert set(bins["role"]) == {"students"}
+
+
+def test_rows_are_in_the_order_of_arms_splits_and_students():
+    arms = [arm(KEYS | {"arm": number}) for number in (4, 2)]
+    arms[0].splits["test"] = SplitLogits(IDS[IDS % 2 == 0], arms[0].splits["validation"].logits)
+    metrics, bins = student_tables(arms, SOFT, EXAMPLES, bins=5)
+    assert list(metrics) == ["student", *KEYS, "split", *calibration.METRICS, "agreement", "kl_to_teacher"]
+    expected = [(a, s, 10 + i) for a, s in ((4, "validation"), (4, "test"), (2, "validation")) for i in range(6)]
+    assert list(metrics[["arm", "split", "student"]].itertuples(index=False, name=None)) == expected
+    assert metrics.index.tolist() == list(range(18))
+    assert metrics["teacher"].dtype == pd.Series(["t"]).dtype
+    assert bins["split"].tolist() == ["validation"] * 5 + ["test"] * 5 + ["validation"] * 5
+    alone, _ = student_tables(arms[1:], SOFT, EXAMPLES, bins=5)
+    pd.testing.assert_frame_equal(metrics.tail(6).reset_index(drop=True), alone)
 
 
 def test_students_without_a_teacher_have_no_fidelity():

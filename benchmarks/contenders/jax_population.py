@@ -3,7 +3,8 @@
 What was tried on two cores and kept: batches gathered inside the scan (a fifth faster than permuting whole epochs
 first), and orders by sorting one 32-bit word that carries random bits above the position (3.5 times faster than
 ``jax.random.permutation`` and than ``argsort``, which sort pairs). Everything is inside one ``jit``, so there are no
-buffers to donate. What was tried and did not help: other random generators, wider vectors.
+buffers to donate. Wider vectors (``workers``) help by 2 to 6 %; other random generators, oneDNN, XNNPACK and fast
+mathematics did not help.
 """
 
 from __future__ import annotations
@@ -120,11 +121,12 @@ def _initial(widths: Sequence[int], key: jax.Array) -> Parameters:
 def _order(key: jax.Array, count: int) -> jax.Array:
     """Return a random order: positions sorted by random bits, both in one word, so that a plain sort will do.
 
-    Positions need 11 of the 32 bits for 1,078 examples; equal random bits, 1 pair in 2 million, fall back on position.
+    Positions need 11 of the 32 bits for 1,077 examples; equal random bits, 1 pair in 2 million, fall back on position.
     """
     mask = (1 << (count - 1).bit_length()) - 1
     words = jax.random.bits(key, (count,)) & jnp.uint32(0xFFFFFFFF ^ mask) | jnp.arange(count, dtype=jnp.uint32)
-    return (jax.lax.sort(words, is_stable=False) & mask).astype(jnp.int32)
+    order: jax.Array = (jax.lax.sort(words, is_stable=False) & mask).astype(jnp.int32)
+    return order
 
 
 def _batch(

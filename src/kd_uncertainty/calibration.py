@@ -75,36 +75,29 @@ def ece(logits: NDArray[Any], targets: NDArray[np.integer[Any]], bins: int = 15)
 
     Guo et al. 2017, section 2. Bins have equal width and are closed above.
     """
-    return _ece(np.exp(log_softmax(logits)), targets, bins)
+    return _ece(_top_label(np.exp(log_softmax(logits)), targets, bins), bins)
 
 
 def agreement(logits: NDArray[Any], teacher_probabilities: NDArray[Any]) -> FloatArray:
-    """Share of examples whose top label is the teacher's; (...).
-
-    Args:
-        logits: (..., examples, classes).
-        teacher_probabilities: (examples, classes).
-    """
+    """Share of examples whose top label is that of the teacher's probabilities (examples, classes); (...)."""
     return accuracy(logits, np.argmax(teacher_probabilities, axis=-1))
 
 
 def kl_to_teacher(logits: NDArray[Any], teacher_probabilities: NDArray[Any]) -> FloatArray:
     """Mean ``KL(teacher || student) = sum_c q_c (log q_c - log p_c)`` in nats, with ``0 log 0 = 0``; (...).
 
-    Args:
-        logits: (..., examples, classes) of the students.
-        teacher_probabilities: (examples, classes).
+    The teacher's probabilities q are (examples, classes).
     """
     return _kl(log_softmax(logits), np.asarray(teacher_probabilities, dtype=np.float64))
 
 
-def student_metrics(
+def evaluate_students(
     logits: NDArray[Any],
     targets: NDArray[np.integer[Any]],
     teacher_probabilities: NDArray[Any] | None = None,
     bins: int = 15,
-) -> dict[str, FloatArray]:
-    """All metrics of many students in one pass.
+) -> tuple[dict[str, FloatArray], ReliabilityBins]:
+    """All metrics of many students, and their pooled ``reliability_bins``, in one pass.
 
     Args:
         logits: (students, examples, classes).
@@ -113,15 +106,18 @@ def student_metrics(
         bins: of the calibration error.
 
     Returns:
-        accuracy, nll, brier, ece, agreement, kl_to_teacher: (students,) each; the last two NaN without a teacher.
+        accuracy, nll, brier, ece, agreement, kl_to_teacher: (students,) each, the last two NaN without a teacher; and
+        the reliability diagram of all students' predictions together.
     """
     num_students, num_examples, num_classes = logits.shape
     step = max(1, CHUNK_ELEMENTS // (num_examples * num_classes))
     parts = [
-        _metrics_of(logits[start : start + step], targets, teacher_probabilities, bins)
+        _evaluate(logits[start : start + step], targets, teacher_probabilities, bins)
         for start in range(0, num_students, step)
     ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    metrics = {name: np.concatenate([figures[name] for figures, _ in parts]) for name in parts[0][0]}
+    top = _TopLabel(*(np.concatenate(column) for column in zip(*(top for _, top in parts), strict=True)))
+    return metrics, _pooled(top, bins)
 
 
 def reliability_bins(logits: NDArray[Any], targets: NDArray[np.integer[Any]], bins: int = 15) -> ReliabilityBins:
@@ -132,17 +128,7 @@ def reliability_bins(logits: NDArray[Any], targets: NDArray[np.integer[Any]], bi
         targets: (examples,) class indices.
         bins: number of equal-width bins.
     """
-    index, confidence, correct = (part.ravel() for part in _top_label(np.exp(log_softmax(logits)), targets, bins))
-    count = np.bincount(index, minlength=bins)
-    filled = np.where(count > 0, count, np.nan)
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    return ReliabilityBins(
-        edges[:-1],
-        edges[1:],
-        np.bincount(index, weights=confidence, minlength=bins) / filled,
-        np.bincount(index, weights=correct, minlength=bins) / filled,
-        count.astype(np.int64),
-    )
+    return _pooled(_top_label(np.exp(log_softmax(logits)), targets, bins), bins)
 
 
 def metric_intervals(
@@ -186,20 +172,23 @@ def metric_intervals(
     ]
 
 
-def _metrics_of(
+def _evaluate(
     logits: NDArray[Any], targets: NDArray[np.integer[Any]], teacher: NDArray[Any] | None, bins: int
-) -> dict[str, FloatArray]:
+) -> tuple[dict[str, FloatArray], _TopLabel]:
     log_probabilities = log_softmax(logits)
     probabilities = np.exp(log_probabilities)
+    label = np.argmax(logits, axis=-1)
+    top = _top_label(probabilities, targets, bins)
     unknown = np.full(len(logits), np.nan)
-    return {
-        "accuracy": accuracy(logits, targets),
+    metrics = {
+        "accuracy": (label == targets).mean(axis=-1),
         "nll": -_at_targets(log_probabilities, targets).mean(axis=-1),
         "brier": _brier_terms(probabilities, targets).mean(axis=-1),
-        "ece": _ece(probabilities, targets, bins),
-        "agreement": unknown if teacher is None else agreement(logits, teacher),
+        "ece": _ece(top, bins),
+        "agreement": unknown if teacher is None else (label == np.argmax(teacher, axis=-1)).mean(axis=-1),
         "kl_to_teacher": unknown if teacher is None else _kl(log_probabilities, np.asarray(teacher, dtype=np.float64)),
     }
+    return metrics, top
 
 
 def _at_targets(values: FloatArray, targets: NDArray[np.integer[Any]]) -> FloatArray:
@@ -213,23 +202,42 @@ def _brier_terms(probabilities: FloatArray, targets: NDArray[np.integer[Any]]) -
     return np.asarray(np.maximum(squares - 2.0 * _at_targets(probabilities, targets) + 1.0, 0.0))
 
 
-def _top_label(
-    probabilities: FloatArray, targets: NDArray[np.integer[Any]], bins: int
-) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+class _TopLabel(NamedTuple):
     """Bin, confidence and correctness (..., examples) of the top label."""
+
+    bin: NDArray[np.intp]
+    confidence: FloatArray
+    correct: FloatArray
+
+
+def _top_label(probabilities: FloatArray, targets: NDArray[np.integer[Any]], bins: int) -> _TopLabel:
     label = probabilities.argmax(axis=-1)
     confidence = np.take_along_axis(probabilities, label[..., None], axis=-1)[..., 0]
     inner = np.linspace(0.0, 1.0, bins + 1)[1:-1]
-    return np.searchsorted(inner, confidence, side="left"), confidence, (label == targets).astype(np.float64)
+    index = np.searchsorted(inner, confidence, side="left")
+    return _TopLabel(index, confidence, (label == targets).astype(np.float64))
 
 
-def _ece(probabilities: FloatArray, targets: NDArray[np.integer[Any]], bins: int) -> FloatArray:
-    index, confidence, correct = _top_label(probabilities, targets, bins)
-    leading = index.shape[:-1]
-    rows = index.reshape(-1, index.shape[-1])
+def _pooled(top: _TopLabel, bins: int) -> ReliabilityBins:
+    index, confidence, correct = (part.ravel() for part in top)
+    count = np.bincount(index, minlength=bins)
+    filled = np.where(count > 0, count, np.nan)
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    return ReliabilityBins(
+        edges[:-1],
+        edges[1:],
+        np.bincount(index, weights=confidence, minlength=bins) / filled,
+        np.bincount(index, weights=correct, minlength=bins) / filled,
+        count.astype(np.int64),
+    )
+
+
+def _ece(top: _TopLabel, bins: int) -> FloatArray:
+    leading = top.bin.shape[:-1]
+    rows = top.bin.reshape(-1, top.bin.shape[-1])
     cells = rows + bins * np.arange(len(rows))[:, None]
-    gaps = np.bincount(cells.ravel(), weights=(confidence - correct).ravel(), minlength=bins * len(rows))
-    return np.asarray(np.abs(gaps.reshape(-1, bins)).sum(axis=1).reshape(leading) / index.shape[-1])
+    gaps = np.bincount(cells.ravel(), weights=(top.confidence - top.correct).ravel(), minlength=bins * len(rows))
+    return np.asarray(np.abs(gaps.reshape(-1, bins)).sum(axis=1).reshape(leading) / top.bin.shape[-1])
 
 
 def _kl(log_probabilities: FloatArray, teacher: FloatArray) -> FloatArray:

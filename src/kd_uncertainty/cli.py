@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import gc
 import logging
 from types import TracebackType
 from typing import Any
@@ -61,6 +63,8 @@ def _inside_a_node(traceback: TracebackType | None) -> bool:
 
 def _speaking(callback: Any) -> Any:
     def run(*args: Any, **kwargs: Any) -> Any:
+        # On the way out Python would search every object of torch and MLflow for cycles, twice: a second for nothing.
+        atexit.register(gc.freeze)
         try:
             return callback(*args, **kwargs)
         except click.ClickException:

@@ -174,11 +174,15 @@ class StudyOptions(Options):
 
 
 class ExecutionOptions(Options):
-    """Where and how wide the work runs. Never changes a result, so it is no part of any fingerprint."""
+    """Where and how wide the work runs. No part of any fingerprint: on a GPU it changes last bits, else no result."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: PositiveInt | Literal["auto"] = Field("auto", description="processes; auto: one for each core")
-    chunk_size: PositiveInt = Field(72, description="students trained at once inside a worker")
+    workers: PositiveInt | Literal["auto"] = Field(
+        "auto", description="processes; auto: one for each core; always one on a GPU"
+    )
+    chunk_size: PositiveInt | Literal["auto"] = Field(
+        "auto", description="students trained at once inside a worker; auto: 72 on a CPU, as fits its memory on a GPU"
+    )
     progress: bool = True
 
 

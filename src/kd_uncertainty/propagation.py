@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from kd_uncertainty import calibration
 from kd_uncertainty.soft_labels import SoftLabels
+from kd_uncertainty.threads import in_order
 from kd_uncertainty.uncertainty.predictions import ArmLogits
 
 RELIABILITY_KEYS = ["role", "teacher", "target", "num_responses", "mixing", "temperature", "split"]
@@ -51,8 +53,8 @@ def teacher_tables(
             metrics += [{"teacher": teacher, "split": split, **interval._asdict()} for interval in intervals]
             keys = {"role": "teacher", "teacher": teacher, "target": "", "num_responses": 0}
             keys |= {"mixing": np.nan, "temperature": np.nan, "split": split}
-            diagrams.append(_bins(keys, logits[chosen], targets, bins))
-    return pd.DataFrame(metrics), pd.concat(diagrams, ignore_index=True)
+            diagrams.append(_Rows(keys, vars(calibration.reliability_bins(logits[chosen], targets, bins))))
+    return pd.DataFrame(metrics), _table(diagrams)
 
 
 def student_tables(
@@ -64,26 +66,40 @@ def student_tables(
         ``student_metrics`` (student, arm, the arm's keys, split, and one column a metric) and rows of ``reliability``.
     """
     targets = _targets(examples)
-    metrics, diagrams = [], []
-    for arm in arms:
-        teacher = arm.keys["teacher"]
-        known = teacher in soft_labels.logits
-        probabilities = soft_labels.mean_probabilities(teacher) if known else None
+    probabilities = {teacher: soft_labels.mean_probabilities(teacher) for teacher in soft_labels.teachers}
+
+    def evaluate(arm: ArmLogits) -> list[tuple[_Rows, _Rows]]:
+        theirs = probabilities.get(arm.keys["teacher"])
+        students = arm.plan["student"].to_numpy()
+        parts = []
         for split, (example_ids, logits) in arm.splits.items():
             truth = targets.loc[list(example_ids)].to_numpy()
-            index = np.searchsorted(soft_labels.example_ids, example_ids)
-            theirs = None if probabilities is None else probabilities[index]
-            figures = calibration.student_metrics(logits, truth, theirs, bins)
-            keys = {name: [value] * len(arm.plan) for name, value in arm.keys.items()}
-            metrics.append(pd.DataFrame({"student": arm.plan["student"].to_numpy(), **keys, "split": split, **figures}))
+            teacher = None if theirs is None else theirs[np.searchsorted(soft_labels.example_ids, example_ids)]
+            figures, diagram = calibration.evaluate_students(logits, truth, teacher, bins)
+            metrics = _Rows({**arm.keys, "split": split}, {"student": students, **figures})
             named = {key: arm.keys[key] for key in RELIABILITY_KEYS[1:-1]}
-            diagrams.append(_bins({"role": "students", **named, "split": split}, logits, truth, bins))
-    return pd.concat(metrics, ignore_index=True), pd.concat(diagrams, ignore_index=True)
+            parts.append((metrics, _Rows({"role": "students", **named, "split": split}, vars(diagram))))
+        return parts
+
+    metrics, diagrams = zip(*chain.from_iterable(in_order(evaluate, arms)), strict=True)
+    table = _table(metrics)
+    table.insert(0, "student", table.pop("student"))
+    return table, _table(diagrams)
 
 
-def _bins(keys: Mapping[str, Any], logits: NDArray[Any], targets: NDArray[np.int64], bins: int) -> pd.DataFrame:
-    found = calibration.reliability_bins(logits, targets, bins)
-    return pd.DataFrame({**{name: [value] * bins for name, value in keys.items()}, **vars(found)})
+class _Rows(NamedTuple):
+    """Rows of a table: the columns whose value they share, then those in which they differ."""
+
+    keys: Mapping[str, Any]
+    figures: Mapping[str, NDArray[Any]]
+
+
+def _table(parts: Sequence[_Rows]) -> pd.DataFrame:
+    """One table of all rows, made at once: a data frame for each part would take longer than its figures."""
+    lengths = [len(next(iter(part.figures.values()))) for part in parts]
+    keys = pd.DataFrame([part.keys for part in parts]).loc[np.repeat(np.arange(len(parts)), lengths)]
+    figures = {name: np.concatenate([part.figures[name] for part in parts]) for name in parts[0].figures}
+    return keys.reset_index(drop=True).assign(**figures)
 
 
 def best_student(student_metrics: pd.DataFrame) -> pd.Series[Any]:

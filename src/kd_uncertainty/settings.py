@@ -2,10 +2,14 @@
 
 import warnings
 
-from kd_uncertainty.config import StudyConfigLoader
-from kd_uncertainty.hooks.console import ConsoleHooks
-from kd_uncertainty.hooks.guards import GuardHooks
-from kd_uncertainty.hooks.tracking import TrackingHooks
+from kd_uncertainty.imports import lasting_imports
+
+with lasting_imports():
+    import kd_uncertainty.pipelines  # noqa: F401
+    from kd_uncertainty.config import StudyConfigLoader
+    from kd_uncertainty.hooks.console import ConsoleHooks
+    from kd_uncertainty.hooks.guards import GuardHooks
+    from kd_uncertainty.hooks.tracking import TrackingHooks
 
 # Kedro 1.7 calls a function that OmegaConf 2.4 deprecates, at every start; there is nothing for a user to do about it.
 warnings.filterwarnings("ignore", message="register_new_resolver")

@@ -57,6 +57,24 @@ def test_a_damaged_file_is_not_loaded(tmp_path, damage):
     assert "table.parquet" in str(user_error(error.value))
 
 
+def test_what_is_kept_is_read_once_until_it_is_released(tmp_path, monkeypatch):
+    reads = []
+    read = ParquetStream.load
+    monkeypatch.setattr(ParquetStream, "load", lambda self: reads.append(self) or read(self))
+    path = str(tmp_path / "table.parquet")
+    dataset = Artefact("kd_uncertainty.datasets.ParquetStream", path, keep=True)
+    dataset.save([pa.table({"a": [1]})])
+    assert dataset.load() is dataset.load()
+    assert len(reads) == 1
+    dataset.release()
+    assert dataset.load()["a"].tolist() == [1]
+    assert len(reads) == 2
+    dataset.save([pa.table({"a": [2]})])  # what is kept is never stale
+    assert dataset.load()["a"].tolist() == [2]
+    plain = Artefact("kd_uncertainty.datasets.ParquetStream", path)
+    assert plain.load() is not plain.load()
+
+
 def test_previews_are_what_kedro_viz_can_show(tmp_path):
     table = Artefact("pandas.ParquetDataset", str(tmp_path / "table.parquet"))
     table.save(TABLE)

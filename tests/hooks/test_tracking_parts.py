@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -293,3 +294,31 @@ def test_sqlite_probe_leaves_no_lock(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "x" / "y.db", timeout=0)
     connection.execute("CREATE TABLE t (a)")
     connection.close()
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
+def test_a_new_sqlite_store_is_made_without_waiting_for_the_disk_and_used_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.tracking import sqlalchemy_store
+
+    from kd_uncertainty.hooks.tracking.store import open_store
+
+    def synchronous(store: Any) -> int:
+        with store.engine.connect() as connection:
+            return int(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+
+    made = []
+
+    class Watched(sqlalchemy_store.SqlAlchemyStore):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            made.append(synchronous(self))
+
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", Watched)
+    options = TrackingOptions()
+    for _ in range(2):
+        client, experiment_id = open_store(resolve_store(options, tmp_path), options)
+        assert made == [0, 2]  # off while it is made, then full; a store that is there is not made again
+        assert client.get_experiment(experiment_id).name == options.experiment

@@ -4,10 +4,11 @@ import functools
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from kd_uncertainty.population.optimisers import Optimiser
+from kd_uncertainty.population.optimisers import CapturableOptimiser, Optimiser
 from kd_uncertainty.population.options import TrainingOptions
 
 STEPS, RATE, DECAY = 7, 0.01, 0.1
@@ -110,6 +111,54 @@ def test_steps_are_those_of_torchs_classes_bit_for_bit(kind):
     before = [values.clone() for values in ours]
     optimiser.step([None, None], RATE)
     assert all(torch.equal(one, other) for one, other in zip(ours, before, strict=True))
+
+
+@pytest.mark.parametrize("decay", [0.0, DECAY])
+@pytest.mark.parametrize("kind", KINDS)
+def test_capturable_steps_are_those_of_torchs_classes_to_rounding(kind, decay):
+    """Over a thousand steps, where Adam's bias corrections matter and where they do not; rates that change."""
+    make, options = KINDS[kind]
+    options = TrainingOptions(**({"optimiser": kind, "weight_decay": decay} | options))
+    generator = torch.Generator().manual_seed(2)
+    theirs = [torch.randn(size, generator=generator, dtype=torch.float64) for size in (5, 17)]
+    ours = [values.float() for values in theirs]
+    rates, position = RATE / (1 + np.arange(1000) / 100), torch.zeros((), dtype=torch.int64)
+    reference = make(theirs, weight_decay=decay, foreach=True)
+    optimiser = CapturableOptimiser(ours, options, rates, position)
+    largest = 0.0
+    for step, rate in enumerate(rates):
+        gradients = [torch.randn(size, generator=generator) for size in (5, 17)]
+        reference.param_groups[0]["lr"] = rate
+        for values, gradient in zip(theirs, gradients, strict=True):
+            values.grad = gradient.double()
+        reference.step()
+        position.fill_(step)
+        optimiser.step(gradients)
+        pairs = zip(ours, theirs, strict=True)
+        largest = max(float(((one - other).abs() / (1 + other.abs())).max()) for one, other in pairs)
+        if step == 0:
+            assert largest < 3e-7  # a rounding or two: bias corrections are right from the first step
+    assert largest < 1e-5
+
+
+def test_capturable_steps_change_what_they_say_and_nothing_else():
+    """What they change is put back after a warm-up, so the list has to be complete."""
+    for kind, (_, options) in KINDS.items():
+        values, gradient = torch.ones(3), torch.tensor([1.0, -2.0, 3.0])
+        position = torch.zeros((), dtype=torch.int64)
+        settings = TrainingOptions(**({"optimiser": kind, "weight_decay": DECAY} | options))
+        optimiser = CapturableOptimiser([values], settings, np.full(4, RATE), position)
+        saved = [changed.clone() for changed in optimiser.changed]
+        results = []
+        for _ in range(2):
+            for step in range(4):
+                position.fill_(step)
+                optimiser.step([gradient])
+            results.append(values.clone())
+            for changed, before in zip(optimiser.changed, saved, strict=True):
+                changed.copy_(before)
+        assert torch.equal(*results), kind
+        assert gradient.tolist() == [1.0, -2.0, 3.0]
 
 
 @pytest.mark.slow

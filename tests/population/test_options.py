@@ -21,6 +21,7 @@ from kd_uncertainty.population.options import TrainingOptions
         ({"warmup_epochs": 10, "epochs": 10}, r"warmup_epochs \(10\) must be fewer than epochs \(10\)"),
         ({"schedule": "step", "milestones": [3], "decay": 0.0}, "greater than 0"),
         ({"decay": 1.5}, "less than or equal to 1"),
+        ({"precision": "float16"}, "'float32', 'tf32' or 'bf16'"),
         ({"schedule": "linear"}, "'constant', 'step' or 'cosine'"),
     ],
 )
@@ -36,3 +37,4 @@ def test_what_fits_is_accepted():
     assert options.milestones == (2, 4)
     assert TrainingOptions(schedule="cosine", warmup_epochs=9, epochs=10).warmup_epochs == 9
     assert TrainingOptions().schedule == "constant"
+    assert TrainingOptions().precision == "float32"

@@ -13,7 +13,7 @@ from kd_uncertainty.population.native import library
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.workers import run
 
-from .worlds import small_job
+from .worlds import CPU, small_job
 
 
 def _students(job, indices=None, **settings):
@@ -88,7 +88,12 @@ def test_processes_of_threads_change_no_bit(monkeypatch):
     [(1, "native", (1, 1)), (8, "native", (1, 8)), (9, "native", (2, 4)), (64, "native", (8, 8)), (6, "vmap", (6, 1))],
 )
 def test_cores_are_divided_into_processes_and_threads(cores, backend, expected):
-    assert workers._divide(cores, backend) == expected
+    assert workers._divide(cores, backend, CPU) == expected
+
+
+def test_a_gpu_has_one_process():
+    """Others would each take all the memory that they found free."""
+    assert workers._divide(6, "vmap", torch.device("cuda")) == (1, 1)
 
 
 def test_nothing_to_do_is_done_at_once():

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kd_uncertainty import threads
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 from kd_uncertainty.uncertainty import tables
@@ -112,6 +113,16 @@ def test_large_populations_are_resampled_in_fewer_blocks(components, monkeypatch
     monkeypatch.setattr(tables, "MAX_GRAM_ELEMENTS", 0)
     found = variance_components(arms_of()).table
     np.testing.assert_allclose(found["estimate"], components.table["estimate"], atol=1e-12)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_the_number_of_cores_changes_no_bit(components, monkeypatch, cores):
+    monkeypatch.setattr(threads, "available_cores", lambda: cores)
+    found = variance_components(arms_of())
+    pd.testing.assert_frame_equal(found.table, components.table, check_exact=True)
+    assert list(found.replicates) == list(components.replicates)
+    for key, values in components.replicates.items():
+        assert np.array_equal(found.replicates[key], values), key
 
 
 def test_an_error_names_the_arm():

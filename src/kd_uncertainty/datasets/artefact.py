@@ -33,11 +33,17 @@ class Artefact(AbstractDataset[Any, Any]):
     Args:
         dataset: type of the wrapped dataset, or its configuration without ``filepath``.
         filepath: where it is; a local path.
+        keep: whether what was loaded stays in memory until Kedro releases the dataset after its last reader; for a
+            large table that nodes read one after another and do not change.
         metadata: anything, for plugins such as Kedro-Viz.
     """
 
-    def __init__(self, dataset: str | dict[str, Any], filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, dataset: str | dict[str, Any], filepath: str, keep: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = Path(filepath)
+        self._keep = keep
+        self._kept: Any = None
         self._class, self._arguments = parse_dataset_definition(
             {"type": dataset} if isinstance(dataset, str) else dataset
         )
@@ -54,13 +60,19 @@ class Artefact(AbstractDataset[Any, Any]):
         Raises:
             UserError: if it is missing, truncated or edited; the message names the file.
         """
+        if self._kept is not None:
+            return self._kept
         problem = fault(self._filepath)
         if problem:
             raise UserError(f"{problem}; run again with --only-missing-outputs to make it again")
-        return self._at(self._filepath).load()
+        loaded = self._at(self._filepath).load()
+        if self._keep:
+            self._kept = loaded
+        return loaded
 
     def save(self, data: Any) -> None:
         """Write under a temporary name, rename, and record the checksum."""
+        self._kept = None
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._filepath) as temporary:
             self._at(temporary).save(data)
@@ -69,6 +81,9 @@ class Artefact(AbstractDataset[Any, Any]):
         make: Any = self._class
         dataset: AbstractDataset[Any, Any] = make(filepath=path.as_posix(), **self._arguments)
         return dataset
+
+    def _release(self) -> None:
+        self._kept = None
 
     def _exists(self) -> bool:
         problem = fault(self._filepath)

@@ -121,7 +121,7 @@ class _Trial:
         if backend.tolerance is None:
             return None
         try:
-            with reproducible(self.device):
+            with reproducible(self.device, self.options.precision):
                 found = self._run(backend)
                 difference = self._difference(found) if self.device.type == "cpu" else 0.0
         except Exception as error:  # whatever torch.func or a user's network raises

@@ -114,8 +114,8 @@ class Cohort:
         """The table of ``targets`` that each student uses, (students,) int64, on the device of the targets."""
         return torch.arange(len(self), device=self.targets.device) if self.tables is None else self.tables
 
-    def mixing_at(self, step: int) -> Tensor:
-        """Return every student's mixing (students,) at an optimiser step, counted from 0."""
+    def mixing_at(self, step: int | Tensor) -> Tensor:
+        """Return every student's mixing (students,) at an optimiser step, counted from 0; a number or a tensor ()."""
         if self.switch_step is None or self.mixing_after is None:
             return self.mixing
         return torch.where(step >= self.switch_step, self.mixing_after, self.mixing)

@@ -98,8 +98,13 @@ def named_keys(layers: Layers, keys: Tensor) -> State:
     return {f"{name}.key".lstrip("."): keys for name in layers}
 
 
-def set_step(layers: Layers, step: int) -> None:
-    """Let the masks be those of an optimiser step, counted from 0; needed before every forward pass."""
+def set_step(layers: Layers, step: int | Tensor) -> None:
+    """Let the masks be those of an optimiser step, counted from 0; needed before every forward pass.
+
+    Args:
+        layers: the network's dropout layers.
+        step: a number, or a tensor () on their device, which the host then does not read.
+    """
     for layer in layers.values():
         layer.step.fill_(step)
         layer.calls = 0

@@ -59,7 +59,7 @@ def upload(destination: Tensor, values: Tensor) -> None:
 def _cuda_graph(step: Step, changed: Sequence[Tensor], device: torch.device) -> Step:
     with torch.cuda.device(device):
         saved = [values.clone() for values in changed]
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):

@@ -22,6 +22,8 @@ from torch.nn.parameter import is_lazy
 
 from kd_uncertainty.population.contract import Build, State
 from kd_uncertainty.population.counter import INITIALISATION, as_seeds, philox_words
+from kd_uncertainty.population.options import Precision
+from kd_uncertainty.population.precision import product_precision
 from kd_uncertainty.population.seeds import derive_seed
 
 InitialisationKind = Literal["counter", "module"]
@@ -176,17 +178,18 @@ def _seeded(seed: int, action: Callable[[], T]) -> tuple[T, Tensor]:
 
 
 @contextlib.contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
+def reproducible(device: torch.device, precision: Precision = "float32") -> Iterator[None]:
     """Within the context, torch uses one intra-op thread on the CPU; its generators are restored afterwards.
 
-    A sum that is split over threads rounds differently, and small networks are faster on one thread anyway.
+    A sum that is split over threads rounds differently, and small networks are faster on one thread anyway. On a GPU
+    products are those of ``precision``, whatever torch is set to.
     """
     threads = torch.get_num_threads()
     devices = [torch.cuda.current_device() if device.index is None else device.index] if device.type == "cuda" else []
     try:
         if device.type == "cpu":
             torch.set_num_threads(1)
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), product_precision(device, precision):
             yield
     finally:
         if device.type == "cpu":

@@ -20,6 +20,7 @@ from torch import Tensor
 from kd_uncertainty.networks import build_network, import_network, network_builder
 from kd_uncertainty.population.choice import arithmetic_of, choose_backend
 from kd_uncertainty.population.contract import Build, Cohort
+from kd_uncertainty.population.memory import ChunkSize, Sizes, students_at_once
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
 from kd_uncertainty.population.targets import TargetMaker, check_soft_labels, deal_draws
@@ -132,7 +133,7 @@ class PopulationJob:
         index: int,
         backend: str,
         device: torch.device,
-        chunk_size: int,
+        chunk_size: ChunkSize,
         on_epoch: Callable[[int], None] | None = None,
         threads: int = 1,
     ) -> dict[str, Tensor]:
@@ -142,7 +143,7 @@ class PopulationJob:
             index: which shard.
             backend: the name that :meth:`choose_backend` returned.
             device: where to train.
-            chunk_size: students trained at once.
+            chunk_size: students trained at once, or "auto".
             on_epoch: as in :func:`~kd_uncertainty.population.training.train`.
             threads: likewise.
 
@@ -161,7 +162,7 @@ class PopulationJob:
         index: int,
         backend: str,
         device: torch.device,
-        chunk_size: int,
+        chunk_size: ChunkSize,
         on_epoch: Callable[[int], None] | None,
         threads: int,
     ) -> dict[str, Tensor]:
@@ -169,8 +170,10 @@ class PopulationJob:
         inputs, labels = torch.from_numpy(self.inputs).to(device), torch.from_numpy(self.labels).to(device)
         prediction_inputs = torch.from_numpy(self.prediction_inputs).to(device)
         pieces: list[dict[str, Tensor]] = []
-        for start in range(0, len(rows), chunk_size):
-            cohort = self._cohort(rows[start : start + chunk_size])
+        sizes = Sizes(self.inputs.shape[1:], len(self.inputs), self.num_classes)
+        size = students_at_once(chunk_size, self.build, sizes, self.training, device)
+        for start in range(0, len(rows), size):
+            cohort = self._cohort(rows[start : start + size])
             trained = train(
                 self.build,
                 inputs,
@@ -179,7 +182,7 @@ class PopulationJob:
                 self.training,
                 backend=backend,
                 device=device,
-                chunk_size=chunk_size,
+                chunk_size=size,
                 threads=threads,
                 on_epoch=on_epoch,
             )

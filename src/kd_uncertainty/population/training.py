@@ -21,6 +21,7 @@ from kd_uncertainty.networks.build import describe_error
 from kd_uncertainty.population.choice import BACKENDS, choose_backend
 from kd_uncertainty.population.contract import Build, Cohort, Monitor, State, Trained, require_finite
 from kd_uncertainty.population.initialisation import initial_states, reproducible
+from kd_uncertainty.population.memory import ChunkSize, Sizes, students_at_once
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
 
@@ -39,7 +40,7 @@ def train(  # noqa: PLR0913
     *,
     backend: str = "auto",
     device: torch.device | None = None,
-    chunk_size: int = 32,
+    chunk_size: ChunkSize = 32,
     threads: int = 1,
     validation: Validation | None = None,
     on_epoch: Callable[[int], None] | None = None,
@@ -55,7 +56,8 @@ def train(  # noqa: PLR0913
             room for all examples, it is all examples in their own order.
         backend: "auto" or a backend's name; see :func:`choose_backend`.
         device: where to train; the CPU by default. On the CPU one intra-op thread is used.
-        chunk_size: students trained at once. Changes memory and speed, not results.
+        chunk_size: students trained at once, or "auto" (:func:`~kd_uncertainty.population.memory.students_at_once`).
+            Changes memory and speed, not results.
         threads: threads that a backend may spread students over; never results. Only backends that train students as
             tasks of their own use more than one.
         validation: examples to evaluate every student on after every epoch; of classes only.
@@ -77,10 +79,12 @@ def train(  # noqa: PLR0913
         cohort = cohort.to(device)  # once, since all chunks use the same tables
     name, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device, cohort.loss)
     run = _Run(options, name, threads, validation, on_epoch)
-    with reproducible(device):
+    with reproducible(device, options.precision):
+        sizes = Sizes(tuple(inputs.shape[1:]), len(inputs), cohort.targets.shape[-1])
+        size = students_at_once(chunk_size, build, sizes, options, device)
         chunks = [
-            _train_chunk(build, inputs, labels, cohort[start : start + chunk_size], run)
-            for start in range(0, len(cohort), chunk_size)
+            _train_chunk(build, inputs, labels, cohort[start : start + size], run)
+            for start in range(0, len(cohort), size)
         ]
     parameters = {key: torch.cat([chunk.parameters[key] for chunk in chunks]) for key in chunks[0].parameters}
     losses = torch.cat([chunk.losses for chunk in chunks])

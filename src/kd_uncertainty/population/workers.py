@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.job import PopulationJob
+from kd_uncertainty.population.memory import ChunkSize
 
 __all__ = ["PopulationJob", "run"]
 
@@ -32,7 +33,7 @@ def run(
     *,
     workers: int = 1,
     device: torch.device | None = None,
-    chunk_size: int = 32,
+    chunk_size: ChunkSize = 32,
     progress: bool = True,
 ) -> Iterator[Shard]:
     """Train shards and yield each as ``(index, tensors)`` when it is finished, in any order.
@@ -44,8 +45,9 @@ def run(
         job: the population.
         indices: shards to train, such as ``ShardStore.missing()``; all by default.
         workers: cores to use, by a process each, or by threads where the backend has its own; 1 trains in this process.
+            On a GPU it is this process in any case: others would share the same device, and its memory.
         device: where to train; the CPU by default.
-        chunk_size: students trained at once in a process.
+        chunk_size: students trained at once in a process, or "auto".
         progress: show a progress bar, in students.
 
     Raises:
@@ -57,7 +59,7 @@ def run(
         return
     job.check()
     backend, _ = job.choose_backend(device)
-    processes, threads = _divide(workers, backend)
+    processes, threads = _divide(workers, backend, device)
     processes = min(processes, len(wanted))
     students = sum(len(job.rows(index)) for index in wanted)
     with tqdm(total=students, unit="student", desc="students", disable=not progress) as bar:
@@ -69,8 +71,10 @@ def run(
             yield from _run_in_processes((job, backend, device, chunk_size, threads), wanted, processes, counter)
 
 
-def _divide(workers: int, backend: str) -> tuple[int, int]:
+def _divide(workers: int, backend: str, device: torch.device) -> tuple[int, int]:
     """Return processes and threads of each. The kernel's threads spare the seconds that a process takes to start."""
+    if device.type != "cpu":
+        return 1, 1
     if backend != "native":
         return workers, 1
     processes = -(-workers // _THREADS_PER_PROCESS)

@@ -79,7 +79,7 @@ def render_report(
             tiles=_tiles(summary),
             basis=_basis(summary),
             split_texts=_split_texts(summary),
-            captions={name: _caption(figures[name]) for name in specs},
+            captions={name: _caption(figures[name], spec["wide"]) for name, spec in specs.items()},
             rivals=rivals_table(tables, split),
             theory=theory_table(budgets) if budgets else None,
             agreement=_agreement(budgets),
@@ -178,14 +178,14 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _caption(figure: go.Figure) -> dict[str, Any]:
+def _caption(figure: go.Figure, spec: Mapping[str, Any]) -> dict[str, Any]:
     meta = figure.layout.meta or {}
     return {
         "title": meta.get("title", figure.layout.title.text or "Figure"),
         "description": meta.get("description", ""),
         "notes": list(meta.get("notes", [])),
         "keys": legend_keys(figure),
-        "height": int(bare(figure).layout.height or 400),
+        "height": int(spec["layout"].get("height") or 400),
     }
 
 
@@ -209,7 +209,7 @@ def _provenance(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _spec(figure: go.Figure) -> dict[str, Any]:
     """A figure as JSON without what the page has itself: title and legend as text, a template for each theme."""
-    spec: dict[str, Any] = json.loads(bare(figure).to_json())
+    spec = bare(figure)
     spec["layout"].pop("template", None)
     spec["layout"].pop("meta", None)
     return spec

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.memory import ChunkSize
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.typed import Options
 
@@ -52,7 +53,7 @@ class Problem:
         network: the network's class and arguments.
         training: how it is trained.
         device: where.
-        chunk_size: networks trained at once.
+        chunk_size: networks trained at once, or "auto".
     """
 
     inputs: Tensor
@@ -63,7 +64,7 @@ class Problem:
     network: NetworkOptions
     training: TrainingOptions
     device: torch.device
-    chunk_size: int = 32
+    chunk_size: ChunkSize = 32
 
 
 class Fitted(NamedTuple):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,6 +104,7 @@ def block_edges(num_examples: int, num_blocks: int) -> NDArray[np.int64]:
     return np.linspace(0, num_examples, min(num_blocks, num_examples) + 1).round().astype(np.int64)
 
 
+@cache
 def _kernels(num_levels: int, left_out: int | None) -> FloatArray:
     """Pair weights (2, levels, levels): [0] over pairs of different levels, [1] over pairs of the same level."""
     kept = np.ones(num_levels)

@@ -42,7 +42,7 @@ def as_probabilities(probabilities: NDArray[Any]) -> FloatArray:
             f"probabilities have the shape {values.shape}; give a non-empty array of (students, examples, classes)"
         )
     # Written so that a NaN fails too.
-    if not (values.min() >= 0.0 and np.abs(values.sum(axis=2) - 1.0).max() <= 1e-3):
+    if not (values.min() >= 0.0 and np.abs(np.einsum("sec->se", values) - 1.0).max() <= 1e-3):
         raise UserError(
             "probabilities must be finite, non-negative and sum to 1 over the last axis; apply a softmax first"
         )

@@ -12,13 +12,15 @@ from scipy.special import softmax
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
+from kd_uncertainty.threads import in_order
 from kd_uncertainty.uncertainty.budget import ResponseBudget, fit_response_budget
-from kd_uncertainty.uncertainty.components import COMPONENTS, crossed_design, gram_matrices
+from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign, crossed_design, gram_matrices
 from kd_uncertainty.uncertainty.decomposition import FloatArray, as_probabilities
 from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_components, sample_decompositions
 from kd_uncertainty.uncertainty.predictions import read_arms
 from kd_uncertainty.uncertainty.resampling import Multipliers, interval
 
+STATISTICS = (*DECOMPOSITIONS, *COMPONENTS)
 CURVE_KEYS = ("teacher", "target", "weighting", "mixing", "temperature")
 """Arms that agree on these differ in their number of responses only."""
 MAX_BLOCKS = 256
@@ -76,22 +78,18 @@ def variance_components(
     rows: list[dict[str, Any]] = []
     replicates: dict[tuple[Hashable, str, str], FloatArray] = {}
     num_response_seeds: dict[Hashable, int] = {}
-    for arm in arms:
-        try:
-            names, samples = _sample_arm(arm, multipliers)
-        except UserError as error:
-            raise UserError(f"arm {arm.keys['arm']}: {error}") from error
-        number = arm.keys["arm"]
-        num_response_seeds[number] = len(np.unique(np.asarray(arm.seeds)[:, 0]))
+    for keys, num_seeds, samples in in_order(lambda arm: _sample_arm(arm, multipliers), arms):
+        number = keys["arm"]
+        num_response_seeds[number] = num_seeds
         for split, sampled in samples.items():
             lower, upper = interval(sampled.replicates, confidence)
-            labels = {**arm.keys, "split": split}
+            labels = {**keys, "split": split}
             rows += [
                 {**labels, "component": name, "estimate": sampled.estimates[i], "lower": lower[i], "upper": upper[i]}
-                for i, name in enumerate(names)
+                for i, name in enumerate(STATISTICS)
             ]
             for name in ("inter_unbiased", "response"):
-                replicates[number, split, name] = sampled.replicates[:, names.index(name)].copy()
+                replicates[number, split, name] = sampled.replicates[:, STATISTICS.index(name)].copy()
     columns = ["arm", *ARM_KEYS, "split", "component", "estimate", "lower", "upper"]
     return VarianceComponents(pd.DataFrame(rows, columns=columns), replicates, num_response_seeds)
 
@@ -101,24 +99,31 @@ def num_gram_blocks(num_students: int) -> int:
     return max(16, min(MAX_BLOCKS, MAX_GRAM_ELEMENTS // num_students**2))
 
 
-def _sample_arm(arm: ArmPredictions, multipliers: Multipliers) -> tuple[tuple[str, ...], dict[str, Sampled]]:
-    """All statistics of one arm, for each split."""
-    design = crossed_design(arm.seeds)
-    samples = {}
-    for split, array in arm.probabilities.items():
-        values = as_probabilities(array)
-        if len(values) != len(design.rows):
-            raise UserError(f"{len(values)} students in the {split} probabilities but {len(design.rows)} rows of seeds")
-        gram, shares = gram_matrices(values, design, num_gram_blocks(len(values)))
-        parts = (
-            sample_decompositions(values, design, multipliers, split, MAX_BLOCKS),
-            sample_components(gram, shares, design, multipliers, split),
-        )
-        samples[split] = Sampled(
-            np.concatenate([part.estimates for part in parts]),
-            np.concatenate([part.replicates for part in parts], axis=1),
-        )
-    return (*DECOMPOSITIONS, *COMPONENTS), samples
+def _sample_arm(arm: ArmPredictions, multipliers: Multipliers) -> tuple[Mapping[str, Any], int, dict[str, Sampled]]:
+    """An arm's keys, its number of response seeds, and ``STATISTICS`` of each split."""
+    try:
+        design = crossed_design(arm.seeds)
+        samples = {
+            split: _sample_split(array, split, design, multipliers) for split, array in arm.probabilities.items()
+        }
+    except UserError as error:
+        raise UserError(f"arm {arm.keys['arm']}: {error}") from error
+    return arm.keys, design.shape[0], samples
+
+
+def _sample_split(array: NDArray[Any], split: str, design: CrossedDesign, multipliers: Multipliers) -> Sampled:
+    values = as_probabilities(array)
+    if len(values) != len(design.rows):
+        raise UserError(f"{len(values)} students in the {split} probabilities but {len(design.rows)} rows of seeds")
+    gram, shares = gram_matrices(values, design, num_gram_blocks(len(values)))
+    parts = (
+        sample_decompositions(values, design, multipliers, split, MAX_BLOCKS),
+        sample_components(gram, shares, design, multipliers, split),
+    )
+    return Sampled(
+        np.concatenate([part.estimates for part in parts]),
+        np.concatenate([part.replicates for part in parts], axis=1),
+    )
 
 
 def response_budget(

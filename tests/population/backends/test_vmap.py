@@ -1,4 +1,4 @@
-"""The vectorised step: batches in every student's own order, and two ways to the same gradients."""
+"""The vectorised step: two ways to the same gradients, and the bits of the loop."""
 
 import dataclasses
 import functools
@@ -11,36 +11,9 @@ from kd_uncertainty.population.backends import vmap
 from kd_uncertainty.population.initialisation import initial_states
 from kd_uncertainty.population.losses import distillation_loss
 from kd_uncertainty.population.options import TrainingOptions
-from kd_uncertainty.population.seeds import batch_orders
 from kd_uncertainty.population.training import train
 
 from ..worlds import CPU, mlp, regression_world, switching, world
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_batches_follow_every_students_order_and_its_own_table(shared):
-    inputs, labels, cohort = world(4, 21, 3, 2)
-    tables = torch.tensor([2, 0, 2, 1] if shared else [0, 1, 2, 3])
-    if shared:
-        cohort = dataclasses.replace(cohort, targets=cohort.targets[:3], tables=tables)
-    batches = list(vmap._batches(inputs, labels, cohort, 1, 8))
-    assert [len(batch[0][0]) for batch in batches] == [8, 8, 5]
-    found = [torch.cat(parts, dim=1) for parts in zip(*batches, strict=True)]
-    for student, seed in enumerate(cohort.order_seeds):
-        order = torch.tensor(batch_orders([seed], 1, 21)[0])
-        expected = (inputs[order], labels[order], cohort.targets[tables[student]][order])
-        for values, own in zip(found, expected, strict=True):
-            assert torch.equal(values[student], own)
-
-
-def test_the_whole_batch_is_all_examples_in_their_own_order():
-    inputs, labels, cohort = world(4, 21, 3, 2)
-    cohort = dataclasses.replace(cohort, targets=cohort.targets[:2], tables=torch.tensor([1, 0, 1, 1]))
-    ((found, own, targets),) = vmap._whole(inputs, labels, cohort)
-    assert torch.equal(found, inputs.expand(4, 21, 3))
-    assert torch.equal(own, labels.expand(4, 21))
-    assert torch.equal(targets, cohort.targets[[1, 0, 1, 1]])
-    assert all(matrix.data_ptr() % 64 == 0 for matrix in found)  # so that no step lays it out again
 
 
 def test_both_steps_give_every_students_own_gradient():
@@ -137,3 +110,57 @@ def test_a_student_that_never_switches_has_the_bits_of_one_that_cannot():
         assert differs == [True, True, True, False, True]
         at_once = dataclasses.replace(cohort, mixing=1 - cohort.mixing)
         assert torch.equal(switched.losses[0], run(cohort=at_once).losses[0])
+
+
+def test_bf16_is_autocast_forward_and_float32_otherwise():
+    """Against autocast written out for one student at a time."""
+    build, (inputs, labels, cohort) = mlp(6, 3, 8), world(4, 20, 6, 3)
+    state = initial_states(build, cohort.initialisation_seeds, CPU)
+    batch = (inputs.expand(4, 20, 6), labels.expand(4, 20), cohort.targets, cohort.mixing, cohort.temperature)
+    step = vmap.make_step(build(), "distillation", torch.zeros(4, dtype=torch.int64), "bf16")
+    gradients, losses = step(state, *batch)
+    plain = vmap.make_step(build(), "distillation", torch.zeros(4, dtype=torch.int64))(state, *batch)
+    for student in range(4):
+        own = {name: values[student].clone().requires_grad_() for name, values in state.items()}
+        inputs_, *rest = (values[student] for values in batch)
+        hidden = torch.relu(inputs_.bfloat16() @ own["0.weight"].bfloat16().T + own["0.bias"].bfloat16())
+        logits = hidden @ own["2.weight"].bfloat16().T + own["2.bias"].bfloat16()
+        loss = distillation_loss(logits.float(), *rest)
+        expected = torch.autograd.grad(loss, list(own.values()))
+        assert losses[student].dtype == torch.float32
+        torch.testing.assert_close(losses[student], loss.detach(), rtol=1e-2, atol=1e-3)
+        for name, gradient in zip(own, expected, strict=True):
+            assert gradients[name].dtype == torch.float32
+            torch.testing.assert_close(gradients[name][student], gradient, rtol=0.05, atol=2e-3)
+    assert not torch.equal(losses, plain[1])
+    torch.testing.assert_close(losses, plain[1], rtol=0.02, atol=0.01)
+
+
+def test_bf16_trains_alike_on_both_backends():
+    options = TrainingOptions(epochs=3, batch_size=8, precision="bf16")
+    parts = world(5, 40, 7, 3)
+    run = functools.partial(train, mlp(7, 3, 16), *parts)
+    loop, vectorised = (run(options, backend=backend) for backend in ("loop", "vmap"))
+    exact = run(options.model_copy(update={"precision": "float32"}), backend="loop")
+    for found in (loop, vectorised):
+        assert all(values.dtype == torch.float32 for values in found.parameters.values())
+        assert not torch.equal(found.losses, exact.losses)
+        torch.testing.assert_close(found.losses, exact.losses, rtol=0.02, atol=0.01)
+    torch.testing.assert_close(loop.losses, vectorised.losses, rtol=0.02, atol=0.01)
+
+
+def test_bf16_students_do_not_depend_on_their_neighbours():
+    options = TrainingOptions(epochs=2, batch_size=8, precision="bf16")
+    inputs, labels, cohort = world(5, 21, 7, 3)
+    run = functools.partial(train, mlp(7, 3, 16), inputs, labels, options=options, backend="vmap")
+    everybody, some = run(cohort=cohort, chunk_size=5), run(cohort=cohort[1:3], chunk_size=2)
+    for name, values in everybody.parameters.items():
+        assert torch.equal(some.parameters[name], values[1:3]), name
+
+
+def test_tf32_is_float32_on_a_cpu():
+    parts, options = world(3, 21, 7, 3), TrainingOptions(epochs=2, batch_size=8)
+    for backend in ("loop", "vmap"):
+        exact = train(mlp(7, 3, 6), *parts, options, backend=backend)
+        found = train(mlp(7, 3, 6), *parts, options.model_copy(update={"precision": "tf32"}), backend=backend)
+        assert torch.equal(found.losses, exact.losses)

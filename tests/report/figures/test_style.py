@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 
+import plotly.graph_objects as go
 import pytest
 
 from kd_uncertainty.report.comparison import Estimate
@@ -59,12 +60,25 @@ def test_panels_leave_room_for_titles_and_tick_labels(tables, narrow):
 
 def test_bare_takes_title_and_legend_and_no_panel_height(tables):
     figure = make_figures(tables)["uncertainty_sources"]
-    copy = bare(figure)
     plot = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
-    assert copy.layout.height - copy.layout.margin.t - copy.layout.margin.b == pytest.approx(plot)
-    assert copy.layout.title.text is None
-    assert copy.layout.showlegend is False
+    spec = bare(figure)
+    layout = spec["layout"]
+    assert layout["height"] - layout["margin"]["t"] - layout["margin"]["b"] == pytest.approx(plot)
+    assert "title" not in layout
+    assert layout["showlegend"] is False
     assert figure.layout.title.text
+    assert figure.layout.showlegend is not False
+    whole = json.loads(go.Figure(figure).to_json())  # the copy has no empty objects
+    assert spec["data"] == whole["data"]
+    changed = {"title", "showlegend", "height", "margin"}
+    assert {k: v for k, v in layout.items() if k not in changed} == {
+        k: v for k, v in whole["layout"].items() if k not in changed
+    }
+
+
+def test_a_figure_that_is_not_ours_stays_whole():
+    figure = go.Figure(go.Scatter(y=[1]), layout={"title": "own", "height": 200})
+    assert bare(figure) == json.loads(figure.to_json())
 
 
 def test_error_bars_point_to_the_bounds():

@@ -78,18 +78,17 @@ def log_student(client: Any, run_id: str, experiment_id: str, name: str, best: M
 
 
 def _save(network: torch.nn.Module, path: Path, model: Any, example: np.ndarray, form: str) -> None:
-    with importing_mlflow():
+    with importing_mlflow(), quiet():  # saving imports torch's tracer
         import mlflow.pyfunc
         import mlflow.pytorch
         from mlflow.models import infer_signature
 
-    example = np.asarray(example, dtype=np.float32)
-    with torch.no_grad():
-        logits = network(torch.from_numpy(example)).numpy()
-    needs = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
-    if form == "pickle":
-        needs.append("kd-uncertainty")
-    with quiet():
+        example = np.asarray(example, dtype=np.float32)
+        with torch.no_grad():
+            logits = network(torch.from_numpy(example)).numpy()
+        needs = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
+        if form == "pickle":
+            needs.append("kd-uncertainty")
         mlflow.pytorch.save_model(
             network,
             str(path),

@@ -165,15 +165,17 @@ class RunTree:
     def _log_lineage(self, stage: Stage, run_id: str) -> None:
         """Log what the stage read; the study's source also on the parent, where the run list shows it."""
         producers = {name: s for s in self._stages.values() for name in s.outputs}
+        read = []
         for name in stage.inputs:
             place = place_of(self._catalog.get(name))
             if name == f"{stage.study}.source" and isinstance(table := self._load(name), pd.DataFrame):
                 entity = source_dataset(name, table, place)
-                self._writer.read(self._parent, entity, "source")
+                self._writer.read(self._parent, [(entity, "source")])
             else:
                 fingerprint = self._fingerprint(producers[name]) if name in producers else self._written_with(name)
                 entity = artefact_dataset(name, place, fingerprint)
-            self._writer.read(run_id, entity, "source" if name.endswith(".source") else "artefact")
+            read.append((entity, "source" if name.endswith(".source") else "artefact"))
+        self._writer.read(run_id, read)
 
     def _log_model(self, stage: Stage, run_id: str, reused: bool) -> dict[str, str]:
         """Log and register the best student; a reused one that is registered already is only pointed at."""

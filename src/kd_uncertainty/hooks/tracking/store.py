@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kd_uncertainty.hooks.tracking.options import TrackingOptions
+from kd_uncertainty.imports import lasting_imports
 
 _SQLITE = "sqlite:///"
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -66,6 +67,8 @@ def open_store(store: Store, options: TrackingOptions) -> tuple[Any, str]:
     with quiet(), bounded_requests(retries=0, timeout=options.timeout_seconds), importing_mlflow():
         from mlflow.tracking import MlflowClient
 
+        if store.database is not None and store.database.stat().st_size == 0:
+            _create(store)
         client = MlflowClient(store.uri)
         experiment = client.get_experiment_by_name(options.experiment)
         if experiment is None:
@@ -74,6 +77,25 @@ def open_store(store: Store, options: TrackingOptions) -> tuple[Any, str]:
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         return client, experiment.experiment_id
+
+
+def _create(store: Store) -> None:
+    """Let MLflow make the tables of a new SQLite store without waiting for the disk at each of 250 transactions.
+
+    There is nothing to lose yet; the first transaction of the run forces it all to disk.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def unsynchronised(connection: sqlite3.Connection, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", unsynchronised)
+    try:
+        SqlAlchemyStore(store.uri, store.artifacts).engine.dispose()
+    finally:
+        event.remove(Engine, "connect", unsynchronised)
 
 
 def _probe(store: Store, timeout: int) -> None:
@@ -114,7 +136,7 @@ def bounded_requests(retries: int = 2, timeout: int = 30) -> Iterator[None]:
 @contextmanager
 def importing_mlflow() -> Iterator[None]:
     """Ignore the two warnings that MLflow's own classes cause while they are imported."""
-    with warnings.catch_warnings():
+    with lasting_imports(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType", category=UserWarning)
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
         yield

@@ -81,12 +81,16 @@ class RunWriter:
         if tags:
             self.client.log_batch(run_id, tags=[RunTag(key, value[:_TAG_LENGTH]) for key, value in tags.items()])
 
-    def read(self, run_id: str, dataset: Mapping[str, str], context: str) -> None:
-        """Log that the run read a data set."""
+    def read(self, run_id: str, datasets: Iterable[tuple[Mapping[str, str], str]]) -> None:
+        """Log which data sets the run read, each with its context, in one request."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        entity = DatasetInput(Dataset(**dataset), [InputTag("mlflow.data.context", context)])
-        self.client.log_inputs(run_id, [entity])
+        entities = [
+            DatasetInput(Dataset(**dataset), [InputTag("mlflow.data.context", context)])
+            for dataset, context in datasets
+        ]
+        if entities:
+            self.client.log_inputs(run_id, entities)
 
 
 def this_process() -> str:

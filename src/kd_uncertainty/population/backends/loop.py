@@ -13,6 +13,7 @@ from kd_uncertainty.population.dropout import dropout_keys, dropout_layers, set_
 from kd_uncertainty.population.losses import batch_loss
 from kd_uncertainty.population.optimisers import Optimiser
 from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.population.precision import forward_precision
 from kd_uncertainty.population.schedules import learning_rates
 from kd_uncertainty.population.seeds import batch_orders, derive_seed
 
@@ -57,7 +58,7 @@ def train_cohort(
         network.train()
         optimiser = Optimiser(network.parameters(), options)
         for epoch in range(options.epochs):
-            loss = _train_epoch(network, optimiser, data, cohort[one], options.batch_size, epoch, rates[epoch])
+            loss = _train_epoch(network, optimiser, data, cohort[one], options, epoch, rates[epoch])
             for name, values in _state(network, trained).items():
                 trained[name][student].copy_(values)
             so_far = {name: values[one] for name, values in trained.items()}
@@ -70,7 +71,7 @@ def _train_epoch(
     optimiser: Optimiser,
     data: _Data,
     student: Cohort,
-    batch_size: int,
+    options: TrainingOptions,
     epoch: int,
     rates: Sequence[float],
 ) -> Tensor:
@@ -81,11 +82,14 @@ def _train_epoch(
     _seed_other_dropout(derive_seed(order_seed, "dropout", epoch), device)
     total = torch.zeros((), device=device)
     first_step = epoch * len(rates)
-    batches = _batches(order_seed, epoch, examples, batch_size, device)
+    batches = _batches(order_seed, epoch, examples, options.batch_size, device)
     for step, (rate, rows) in enumerate(zip(rates, batches, strict=True), start=first_step):
         batch = data.take(rows)
         set_step(dropouts, step)
-        loss = loss_of(network(batch.inputs), batch.labels, batch.targets, student.mixing_at(step)[0], temperature)
+        with forward_precision(device, options.precision):
+            outputs = network(batch.inputs)
+        mixing = student.mixing_at(step)[0]
+        loss = loss_of(outputs.float(), batch.labels, batch.targets, mixing, temperature)
         network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step([parameter.grad for parameter in optimiser.parameters], rate)

@@ -30,6 +30,8 @@ def obstacle(network: nn.Module, facts: Facts) -> str | None:
     """
     if facts.device.type != "cpu":
         return "native trains on the CPU only"
+    if facts.options.precision != "float32":
+        return f"native computes in float32, not in {facts.options.precision}"
     missing, layers = library.obstacle(), layers_of(network)
     if isinstance(layers, str):
         return layers

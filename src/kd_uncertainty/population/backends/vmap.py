@@ -7,31 +7,23 @@ Everything else in a step is elementwise, or a reduction that never crosses the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from kd_uncertainty.population.backends.stacked import aligned, stacked_forward
+from kd_uncertainty.population.backends.program import Batches, Gradients, Program, mode_on
+from kd_uncertainty.population.backends.stacked import stacked_forward
 from kd_uncertainty.population.contract import Build, Cohort, Facts, Loss, Monitor, State
 from kd_uncertainty.population.dropout import (
     dropout_keys,
     dropout_layers,
     named_keys,
     set_keys,
-    set_step,
     with_counter_dropout,
 )
 from kd_uncertainty.population.losses import batch_loss
-from kd_uncertainty.population.optimisers import Optimiser
-from kd_uncertainty.population.options import TrainingOptions
-from kd_uncertainty.population.schedules import learning_rates
-from kd_uncertainty.population.seeds import batch_orders
-
-Step = Callable[[State, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[State, Tensor]]
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Inputs, labels and targets, each (students, examples of the batch, ...)."""
+from kd_uncertainty.population.options import Precision, TrainingOptions
+from kd_uncertainty.population.precision import forward_precision
 
 
 def train_cohort(
@@ -44,26 +36,17 @@ def train_cohort(
     monitor: Monitor,
     threads: int = 1,
 ) -> State:
-    """Train all students at once; see :class:`~kd_uncertainty.population.contract.TrainCohort`."""
+    """Train all students at once; see :class:`~kd_uncertainty.population.contract.TrainCohort`.
+
+    On a GPU a step is captured as a CUDA graph, one for each batch shape, and an epoch replays them.
+    """
     state = {name: values.clone() for name, values in initial.items()}
-    optimiser = Optimiser(state.values(), options)
     network = with_counter_dropout(build()).to(inputs.device).train()
-    dropouts = dropout_layers(network)
-    gradients_and_losses = make_step(network, cohort.loss, dropout_keys(cohort.order_seeds, inputs.device))
-    rates = learning_rates(options, len(inputs)).reshape(options.epochs, -1).tolist()
-    batches = _whole(inputs, labels, cohort) if options.batch_size >= len(inputs) else None
-    students = len(cohort)
-    for epoch in range(options.epochs):
-        total = torch.zeros(students, device=inputs.device)
-        first_step = epoch * len(rates[epoch])
-        taken = batches or _batches(inputs, labels, cohort, epoch, options.batch_size)
-        for step, (rate, batch) in enumerate(zip(rates[epoch], taken, strict=True), start=first_step):
-            set_step(dropouts, step)
-            gradients, losses = gradients_and_losses(state, *batch, cohort.mixing_at(step), cohort.temperature)
-            optimiser.step([gradients[name] for name in state], rate)
-            total += losses * batch[0].shape[1]
-        losses = (total / len(inputs)).unsqueeze(1)
-        monitor.after_epochs(slice(0, students), range(epoch, epoch + 1), state, losses)
+    keys = dropout_keys(cohort.order_seeds, inputs.device)
+    gradients_and_losses = make_step(network, cohort.loss, keys, options.precision)
+    batches = Batches(inputs, labels, cohort, options.batch_size)
+    mode = mode_on(inputs.device)
+    Program(gradients_and_losses, state, batches, dropout_layers(network), options, mode).run(monitor)
     return state
 
 
@@ -82,14 +65,14 @@ def obstacle(network: nn.Module, facts: Facts) -> str | None:
     return "the network has buffers" if any(True for _ in network.buffers()) else None
 
 
-def make_step(network: nn.Module, loss: Loss, keys: Tensor) -> Step:
+def make_step(network: nn.Module, loss: Loss, keys: Tensor, precision: Precision = "float32") -> Gradients:
     """Return the function from stacked state and stacked batches to (gradients by name, losses (students,)).
 
     The network's dropout masks are those of the keys (students,); their step is set from outside.
     """
     forward, loss_of = stacked_forward(network), batch_loss(loss)
-    if forward is None:
-        return _make_vmap_step(network, loss, keys)
+    if forward is None or precision == "bf16":  # what the stacks take pains for is the bits of float32
+        return _make_vmap_step(network, loss, keys, precision)
     set_keys(dropout_layers(network), keys)
 
     def step(
@@ -104,11 +87,13 @@ def make_step(network: nn.Module, loss: Loss, keys: Tensor) -> Step:
     return step
 
 
-def _make_vmap_step(network: nn.Module, loss: Loss, keys: Tensor) -> Step:
+def _make_vmap_step(network: nn.Module, loss: Loss, keys: Tensor, precision: Precision = "float32") -> Gradients:
     loss_of, buffers = batch_loss(loss), named_keys(dropout_layers(network), keys)
 
     def loss_of_one(state: State, own: State, inputs: Tensor, *batch: Tensor) -> Tensor:
-        return loss_of(functional_call(network, (state, own), (inputs,)), *batch)
+        with forward_precision(inputs.device, precision):
+            outputs = functional_call(network, (state, own), (inputs,))
+        return loss_of(outputs.float(), *batch)
 
     gradients_and_losses = vmap(grad_and_value(loss_of_one))
 
@@ -117,30 +102,3 @@ def _make_vmap_step(network: nn.Module, loss: Loss, keys: Tensor) -> Step:
         return result
 
     return step
-
-
-def _whole(inputs: Tensor, labels: Tensor, cohort: Cohort) -> list[Batch]:
-    """Return the one batch of all examples in their own order, laid out once for the whole training."""
-    students = len(cohort)
-    stack = inputs.expand(students, *inputs.shape)
-    targets = cohort.targets.index_select(0, cohort.table_index)
-    return [(aligned(stack) if inputs.dim() == 2 else stack, labels.expand(students, *labels.shape), targets)]
-
-
-def _batches(inputs: Tensor, labels: Tensor, cohort: Cohort, epoch: int, batch_size: int) -> Iterable[Batch]:
-    """Yield the epoch's batches, every student's in its own order."""
-    students, outputs = len(cohort), cohort.targets.shape[-1]
-    targets = cohort.targets.reshape(-1, outputs)  # one flat table, so that a single gather serves all students
-    for batch in torch.split(_rows(cohort, epoch, len(inputs), inputs.device), batch_size, dim=-1):
-        rows, places = batch[0].reshape(-1), batch[1].reshape(-1)
-        yield (
-            inputs.index_select(0, rows).view(students, -1, *inputs.shape[1:]),
-            labels.index_select(0, rows).view(students, -1, *labels.shape[1:]),
-            targets.index_select(0, places).view(students, -1, outputs),
-        )
-
-
-def _rows(cohort: Cohort, epoch: int, examples: int, device: torch.device) -> Tensor:
-    """Return the epoch's order for each student, (2, students, examples): rows of the inputs, and of flat targets."""
-    orders = torch.from_numpy(batch_orders(cohort.order_seeds, epoch, examples)).to(device)
-    return torch.stack([orders, orders + examples * cohort.table_index.unsqueeze(1)])

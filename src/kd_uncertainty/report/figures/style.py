@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -163,21 +164,27 @@ def finish(
     return figure
 
 
-def bare(figure: go.Figure) -> go.Figure:
-    """A copy without title and legend, for a page that sets both beside it as text."""
-    copy = go.Figure(figure)
-    meta = copy.layout.meta
+def bare(figure: go.Figure) -> dict[str, Any]:
+    """The figure as JSON without title and legend, for a page that sets both beside it as text."""
+    spec: dict[str, Any] = _pruned(json.loads(figure.to_json()))
+    layout = spec["layout"]
+    meta = layout.get("meta")
     if not meta or "head" not in meta:
-        return copy
+        return spec
     # What remains above the panels are their own titles, of one line or two.
-    head = 42 if any("<br>" in str(note.text) for note in copy.layout.annotations) else 26
-    copy.update_layout(
-        title=None,
-        showlegend=False,
-        height=copy.layout.height - TITLE_HEIGHT - meta["head"] + head,
-        margin={"t": head},
-    )
-    return copy
+    head = 42 if any("<br>" in str(note.get("text")) for note in layout.get("annotations", ())) else 26
+    layout.pop("title", None)
+    layout["showlegend"] = False
+    layout["height"] += head - TITLE_HEIGHT - meta["head"]
+    layout["margin"] = {**layout.get("margin", {}), "t": head}
+    return spec
+
+
+def _pruned(value: Any) -> Any:
+    """Without the empty objects that plotly writes for what was looked at and not set."""
+    if not isinstance(value, dict):
+        return value
+    return {name: pruned for name, inner in value.items() if (pruned := _pruned(inner)) != {}}
 
 
 def bars_of(estimates: Sequence[Estimate], **looks: Any) -> dict[str, Any]:
