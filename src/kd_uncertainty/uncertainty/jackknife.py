@@ -54,12 +54,8 @@ def component_influences(gram: FloatArray, shape: tuple[int, ...]) -> list[Float
         main = 1 + factor
         if num_levels > 2:
             reduced = tuple(n - (axis == factor) for axis, n in enumerate(shape))
-            left_out = np.stack(
-                [
-                    components_from_pairs(pair_means(gram, shape, (factor, level)), reduced).estimates
-                    for level in range(num_levels)
-                ]
-            )
+            means = np.stack([pair_means(gram, shape, (factor, level)) for level in range(num_levels)])
+            left_out = components_from_pairs(means, reduced).estimates
             left_out = np.sqrt((num_levels - 2) / num_levels) * (left_out - left_out.mean(axis=0))
             deviations[:, main] = left_out[:, main]
             deviations[:, -1] = left_out[:, -1] / np.sqrt(2.0)

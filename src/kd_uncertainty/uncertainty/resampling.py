@@ -63,8 +63,11 @@ class Multipliers:
         degrees = num_levels - 1
         if degrees < 2:
             return np.ones(self.num_bootstrap)
-        chi_square = _generator(self.seed, factor, "scale", num_levels).chisquare(degrees, self.num_bootstrap)
-        return np.asarray(np.sqrt(degrees / chi_square))
+        key = (factor, "scale", num_levels)
+        if key not in self._drawn:
+            chi_square = _generator(self.seed, *key).chisquare(degrees, self.num_bootstrap)
+            self._drawn[key] = np.asarray(np.sqrt(degrees / chi_square))
+        return self._drawn[key]
 
     def blocks(self, split: str, num_blocks: int) -> FloatArray:
         """(num_blocks, num_bootstrap) standard normal multipliers of a split's blocks of examples."""
