@@ -79,7 +79,7 @@ class ResponsesOptions(Options):
     batch_size: PositiveInt = Field(1024, description="examples per streamed batch and Parquet row group")
     encoding: Literal["lists", "packed"] = Field(
         "lists",
-        description="lists: float32 logits that anything reads; packed: 16-bit codes, half the size, see "
+        description="lists: float32 logits that anything reads; packed: 16-bit codes for large files, see "
         "docs/own-soft-labels.md",
     )
     seed: Seed = 2
