@@ -1,6 +1,6 @@
 """Where the seconds of a default run go: imports, Kedro's start, each stage, tracking, exit.
 
-    python benchmarks/default_run.py [--repeats 3] [--json FILE] [-- OPTIONS OF kedro run]
+    python -m benchmarks.default_run [--repeats 3] [--json FILE] [-- OPTIONS OF kedro run]
 
 Each repeat runs ``kedro run`` on a copy of the project without data, in a fresh process that times itself. The parts
 exclude one another and add up to the wall time; seconds of the median run are shown, and the processor seconds of all
@@ -123,7 +123,7 @@ def one_run(arguments: list[str]) -> dict[str, Any]:
         output = Path(folder) / "seconds.json"
         environment = os.environ | {"KEDRO_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(project / "src")}
         before, started = os.times(), time.time()
-        command = [sys.executable, str(Path(__file__).resolve()), "--timed", str(output), str(started), *arguments]
+        command = [sys.executable, "-P", __file__, "--timed", str(output), str(started), *arguments]
         done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
         ended, after = time.time(), os.times()
         if done.returncode:

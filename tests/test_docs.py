@@ -266,7 +266,7 @@ def test_the_sentences_of_own_data_are_the_real_ones(birds, change, target):
 
 @pytest.mark.parametrize(
     ("arguments", "backend", "words"),
-    [({}, "loop", "vmap rounds differently from the loop"), ({"dropout": 0.1}, "loop", "vmap rounds differently")],
+    [({}, "loop", "vmap on the CPU takes Linear layers"), ({"dropout": 0.1}, "loop", "vmap on the CPU takes")],
 )
 def test_the_network_of_own_networks_trains_and_is_told_its_backend(example_modules, arguments, backend, words):
     build = network_builder("my_networks.SmallConvNet", arguments, 64, 10)
@@ -274,8 +274,7 @@ def test_the_network_of_own_networks_trains_and_is_told_its_backend(example_modu
     name, reason = choose_backend(build, "auto", inputs, 10, TrainingOptions(), torch.device("cpu"))
     table = (ROOT / "docs/own-networks.md").read_text()
     assert all(clause in table for clause in reason.split("; "))
-    if name != "vmap":  # a machine on which convolutions round alike may take it
-        assert (name, reason.split("; ")[-1].startswith(words)) == (backend, True)
+    assert (name, reason.split("; ")[-1].startswith(words)) == (backend, True)
 
 
 def test_the_soft_labels_of_own_soft_labels_suffice_for_its_arms(finished, tmp_path, monkeypatch):

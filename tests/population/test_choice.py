@@ -11,9 +11,10 @@ from torch import nn
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population import choice
 from kd_uncertainty.population.choice import choose_backend
+from kd_uncertainty.population.contract import Facts
 from kd_uncertainty.population.options import TrainingOptions
 
-from .worlds import CPU, DataDependent, mlp, normalised
+from .worlds import CPU, Convolutional, DataDependent, Residual, mlp, normalised
 
 INPUTS = torch.randn(70, 8)
 
@@ -62,7 +63,55 @@ def test_what_vmap_cannot_do_is_looped_and_refused_when_asked_for(build, obstacl
         _choose(build, "vmap")
 
 
-def test_a_network_that_vmap_fails_on_is_looped_with_the_reason():
+class HandWritten(nn.Module):
+    """A plain sequence of layers, but no ``nn.Sequential``."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.first, self.drop, self.last = nn.Linear(8, 5), nn.Dropout(0.2), nn.Linear(5, 3)
+        self.activation = activation
+
+    def forward(self, inputs):
+        return self.last(self.drop(self.activation(self.first(inputs))))
+
+
+@pytest.mark.parametrize(
+    "activation", [torch.relu, lambda values: values.relu(), torch.tanh, nn.functional.gelu, nn.SiLU(), nn.LeakyReLU()]
+)
+def test_layers_one_after_another_are_vectorised_however_they_are_written(activation):
+    assert _choose(lambda: HandWritten(activation)) == ("vmap", "a dry run equals the loop bit for bit")
+
+
+ONE_AFTER_ANOTHER = "vmap on the CPU takes Linear layers, elementwise activations and dropout, one after another, only"
+
+
+@pytest.mark.parametrize("network", [Residual, DataDependent, Convolutional])
+def test_where_a_students_rounding_could_depend_on_others_the_cpu_loops_and_a_gpu_does_not(network):
+    """A dry run could pass by luck, so none is asked."""
+
+    def build():
+        return network(64, 3)
+
+    inputs, options = torch.randn(70, 64), TrainingOptions(batch_size=32)
+    choose = functools.partial(choose_backend, build, inputs=inputs, num_outputs=3, options=options, device=CPU)
+    assert choose("auto") == ("loop", ONE_AFTER_ANOTHER)
+    with pytest.raises(UserError, match=f"vmap cannot train these students: {ONE_AFTER_ANOTHER}; use auto or loop"):
+        choose("vmap")
+    obstacle = choice.BACKENDS["vmap"].obstacle
+    assert obstacle(build(), Facts("distillation", options, torch.device("cuda"))) is None
+
+
+def test_bf16_on_the_cpu_is_looped():
+    assert _choose(mlp(8, 3, 10), precision="bf16") == ("loop", "vmap does not take bf16 on the CPU")
+    options = TrainingOptions(precision="bf16")
+    obstacle = choice.BACKENDS["vmap"].obstacle
+    assert obstacle(mlp(8, 3, 10)(), Facts("distillation", options, torch.device("cuda"))) is None
+
+
+def test_a_network_that_vmap_fails_on_is_looped_with_the_reason(monkeypatch):
+    """As on a GPU, where nothing speaks against trying."""
+    vmap = dataclasses.replace(choice.BACKENDS["vmap"], obstacle=lambda *_: None)
+    monkeypatch.setitem(choice.BACKENDS, "vmap", vmap)
     name, reason = _choose(functools.partial(DataDependent, 8, 3))
     assert name == "loop"
     assert reason.startswith("vmap fails on the network (RuntimeError")

@@ -10,6 +10,7 @@ import torch
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks import MLP
 from kd_uncertainty.population import job as job_module
+from kd_uncertainty.population.choice import BACKENDS
 from kd_uncertainty.population.job import PopulationJob
 from kd_uncertainty.population.options import TrainingOptions
 
@@ -134,8 +135,12 @@ def test_batch_normalisation_of_a_last_batch_of_one_example_is_explained(batch_s
         job.train_shard(3, "loop", CPU, 32)
 
 
-def test_a_network_that_vmap_cannot_train_is_told_so_where_vmap_is_insisted_on():
+def test_a_network_that_vmap_cannot_train_is_told_so_where_vmap_is_insisted_on(monkeypatch):
     job = small_job(network_class=f"{WORLDS}.DataDependent", network_arguments={})
+    with pytest.raises(UserError, match=r"vmap on the CPU takes Linear layers.*; use auto or loop"):
+        job.train_shard(3, "vmap", CPU, 32)
+    # On a GPU it is not the choice that refuses, but torch.func.
+    monkeypatch.setitem(BACKENDS, "vmap", dataclasses.replace(BACKENDS["vmap"], obstacle=lambda *_: None))
     with pytest.raises(UserError, match=r"DataDependent.*set students\.backend to auto or loop"):
         job.train_shard(3, "vmap", CPU, 32)
 

@@ -85,7 +85,14 @@ def test_processes_of_threads_change_no_bit(monkeypatch):
 
 @pytest.mark.parametrize(
     ("cores", "backend", "expected"),
-    [(1, "native", (1, 1)), (8, "native", (1, 8)), (9, "native", (2, 4)), (64, "native", (8, 8)), (6, "vmap", (6, 1))],
+    [
+        (1, "native", (1, 1)),
+        (8, "native", (1, 8)),
+        (9, "native", (1, 9)),
+        (17, "native", (2, 8)),
+        (64, "native", (8, 8)),
+        (6, "vmap", (6, 1)),
+    ],
 )
 def test_cores_are_divided_into_processes_and_threads(cores, backend, expected):
     assert workers._divide(cores, backend, CPU) == expected

@@ -29,6 +29,12 @@ def packed_table():
     return pa.concat_tables(pack_tables(tables(TEACHERS), 5))
 
 
+def repacked(table, **facts):
+    """The table with other facts in the description of its cells."""
+    described = json.loads(table.schema.metadata[METADATA_KEY])["packing"]
+    return with_metadata(table, packing=described | facts)
+
+
 def test_packed_soft_labels_are_read_as_those_of_lists(file):
     table = SoftLabelTable(str(file)).load()
     assert table.schema.field("log_probabilities").type == pa.binary(5 * (4 + 2 * 7))
@@ -90,6 +96,17 @@ def test_probabilities_of_zero_can_be_packed():
         (lambda t: with_metadata(t, packing={"version": 2}), ["version 2", "only version 1 is known"]),
         (lambda t: with_metadata(t, packing={"version": 1, "draws": 5, "classes": 8}), ["100 bytes", "binary[90]"]),
         (lambda t: with_metadata(t, packing={"version": 1}), ["metadata", "draws"]),
+        (lambda t: t.replace_schema_metadata({METADATA_KEY: b"{"}), ["'kd_uncertainty'", "no JSON object"]),
+        (lambda t: t.replace_schema_metadata({METADATA_KEY: b"\xff"}), ["'kd_uncertainty'", "no JSON object"]),
+        (lambda t: t.replace_schema_metadata({METADATA_KEY: b"[]"}), ["'kd_uncertainty'", "no JSON object"]),
+        (lambda t: t.replace_schema_metadata({METADATA_KEY: b'{"packing": []}'}), ["'packing' is no JSON object"]),
+        (lambda t: repacked(t, classes=-2), ["whole numbers of draws and classes, each 1 or more"]),
+        (lambda t: repacked(t, draws=0), ["whole numbers of draws and classes, each 1 or more"]),
+        (lambda t: repacked(t, draws=True), ["whole numbers of draws and classes, each 1 or more"]),
+        (lambda t: repacked(t, classes=10**30), ["binary[90]"]),
+        (lambda t: repacked(t, floor=None), ["lack its floor, a number of -80 or less"]),
+        (lambda t: repacked(t, floor=1.0), ["lack its floor"]),
+        (lambda t: repacked(t, floor=float("nan")), ["lack its floor"]),
     ],
 )
 def test_cells_without_metadata_that_fit_are_refused_in_one_sentence(change, words):
@@ -125,3 +142,20 @@ def test_pandas_reads_the_other_columns(file):
     frame = pd.read_parquet(file)
     assert frame["teacher"].value_counts().to_dict() == {"point": 100, "bayes": 100}
     assert len(frame["log_probabilities"][0]) == 90
+
+
+def test_the_documented_lines_and_the_decoder_take_the_floor_of_the_file(tmp_path, monkeypatch):
+    logits = np.array([[[0.0, -300.0]], [[-2.0, 0.0]]], np.float32)
+    table = next(pack_tables([pa.table({"example_id": [0, 1], "logits": logits.tolist()})], 1))
+    pq.write_table(repacked(table, floor=-150.0), tmp_path / "responses.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code_of("own-soft-labels.md", "decode_packed.py"), found)
+    ours = read_soft_labels(pq.read_table("responses.parquet"), np.array([0, 1]), 2).logits["teacher"]
+    np.testing.assert_array_equal(ours, found["logits"])
+    assert ours[0, 0].tolist() == [0.0, -150.0]
+
+
+def test_damaged_metadata_are_not_written_over():
+    with pytest.raises(UserError, match="no JSON object"):
+        with_metadata(packed_table().replace_schema_metadata({METADATA_KEY: b"{"}), fingerprint="f")

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import log_softmax
 
 from kd_uncertainty.soft_labels.packing import CLIPPED_CODE, DEPTH, FLOOR, decode, encode, vector_dtype
+
+from ..project import ROOT
 
 
 def divergence(exact, decoded, temperature=1.0):
@@ -109,3 +113,21 @@ def test_values_that_are_no_distribution_are_refused(bad):
             encode(exact)
     with pytest.raises(ValueError, match="-infinity alone"):
         encode(np.full((2, 3), -np.inf))
+
+
+def test_the_divergences_of_the_documentation_are_measured():
+    text = (ROOT / "docs/own-soft-labels.md").read_text()
+    rows = [[float(cell) for cell in re.findall(r"[\d.e-]+", line)] for line in re.findall(r"^\| \d+ \|.*", text, re.M)]
+    assert [row[0] for row in rows] == [1, 3, 16, 40, 100]
+    for spread, *documented in rows:
+        exact = logits(spread, 100)
+        decoded = decode(encode(exact))
+        found = [divergence(exact, decoded, temperature).mean() for temperature in (1, 4, 20)]
+        assert found == pytest.approx(documented, rel=0.05)
+        if spread <= 3:  # no gap is clipped
+            assert max(found) < 1e-9
+
+
+def test_clipped_codes_become_the_floor_that_is_asked_for():
+    packed = encode(np.array([0.0, -1.0, -500.0], np.float32))
+    np.testing.assert_allclose(decode(packed, -200.0), [0.0, -1.0, -200.0], rtol=1e-6)

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -267,3 +269,64 @@ def test_the_documented_lines_read_rows(tmp_path, monkeypatch):
     exec(code_of("own-soft-labels.md", "read_rows.py"), found)
     assert found["batch"].shape == (20, 3, 4)
     assert "`soft_labels.parquet.rows/`" in (ROOT / "docs/own-soft-labels.md").read_text()
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("kinds", [("float16.npy",), ("example_id.npy",), ("float16.npy", "example_id.npy")])
+def test_another_teachers_whole_array_is_refused_and_built_again(tmp_path, caplog, kinds, renamed):
+    teachers = {"bayes": posterior(4, 300, 11), "other": posterior(4, 300, 11, seed=9)}
+    tables = []
+    for name, logits in teachers.items():  # in two files, so that identifiers differ too
+        table = pq.read_table(write(tmp_path / f"{name}.parquet", {name: logits}))
+        tables.append(table if name == "bayes" else table.take(np.arange(300)[::-1]))
+    file = tmp_path / "responses.parquet"
+    pq.write_table(pa.concat_tables(tables), file)
+    SoftLabelStore.open(file, "bayes")
+    (folder,) = {path.parent for path in arrays(file)}
+    whole = [path.read_bytes() for path in arrays(file)]
+    for kind in kinds:
+        for suffix in ("", ".sha256"):
+            content = (folder / f"other.{kind}{suffix}").read_bytes()
+            (folder / f"bayes.{kind}{suffix}").write_bytes(content.replace(b"other", b"bayes") if renamed else content)
+    store, said = opening(file, caplog)
+    assert "is not what bayes.float16.json describes for teacher 'bayes'" in said
+    assert [path.read_bytes() for path in arrays(file)] == whole
+    np.testing.assert_allclose(store.rows([3])[0], truth(teachers["bayes"])[3], atol=0.02)
+    assert opening(file, caplog)[1] == ""
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "\udcff"])
+def test_a_description_that_is_gone_or_damaged_is_named_and_built_again(tmp_path, caplog, content):
+    file = write(tmp_path / "responses.parquet", TEACHERS)
+    SoftLabelStore.open(file, "bayes")
+    (place,) = tmp_path.glob("*.rows/*/bayes.float16.json")
+    whole = place.read_bytes()
+    place.unlink() if content is None else place.write_bytes(content.encode(errors="surrogateescape"))
+    assert "bayes.float16.json" in opening(file, caplog)[1]
+    assert place.read_bytes() == whole
+
+
+def test_an_open_store_outlives_the_file_that_it_was_made_from(tmp_path):
+    file = write(tmp_path / "responses.parquet", TEACHERS)
+    store = SoftLabelStore.open(file, "bayes")
+    expected, content = store.rows(np.arange(300)), pickle.dumps(store)
+    write(file, {"bayes": posterior(4, 300, 11, seed=2)})
+    new = SoftLabelStore.open(file)
+    assert torch.equal(store.rows(np.arange(300)), expected)
+    batches = list(store.stream(70))
+    assert torch.equal(torch.cat(batches), expected)
+    assert batches[0].untyped_storage().data_ptr() != batches[1].untyped_storage().data_ptr()
+    assert not torch.equal(new.rows(np.arange(300)), expected)
+    with pytest.raises(UserError, match=r"is gone, because its soft-label file was rewritten.*open the store again"):
+        pickle.loads(content)
+
+
+def test_float16_costs_what_the_documentation_says():
+    """The worst of these spreads is 1, nearly flat."""
+    for classes, most in ((1000, 1e-6), (3000, 1.4e-6), (10_000, 2.2e-6)):
+        found = []
+        for spread in (0.3, 1.0, 3.0):
+            logits = torch.randn(100, classes, generator=torch.Generator().manual_seed(0)) * spread
+            half = torch.log_softmax(logits, -1).half().float()
+            found.append(divergences(torch.log_softmax(logits.double(), -1).numpy(), half.numpy()).mean())
+        assert most / 3 < max(found) < most

@@ -25,17 +25,21 @@ class Backend:
             None.
         tolerance: largest difference of any parameter from the loop's in a dry run on the CPU; 0 asks for the very
             bits, None for no dry run.
-        merit: why it is taken, where no dry run says so.
+        relative: whether the dry run is one of plain SGD, and the difference a share of the largest that any parameter
+            moves. Rounding stays rounding there, while Adam may turn it into whole steps, where gradients vanish; what
+            a backend does not compute at all shows in both.
+        merit: why it is taken, where that a dry run succeeded says too little.
     """
 
     train_cohort: TrainCohort
     obstacle: Callable[[nn.Module, Facts], str | None]
     tolerance: float | None
+    relative: bool = False
     merit: Callable[[], str] | None = None
 
 
 BACKENDS = {
-    "native": Backend(native.train_cohort, native.obstacle, tolerance=None, merit=native.merit),
+    "native": Backend(native.train_cohort, native.obstacle, tolerance=1e-3, relative=True, merit=native.merit),
     "vmap": Backend(vmap.train_cohort, vmap.obstacle, tolerance=0.0),
     "loop": Backend(loop.train_cohort, lambda *_: None, tolerance=None),
 }
@@ -76,20 +80,36 @@ def choose_backend(
     facts = Facts(loss, options, device)
     with reproducible(device):  # a choice draws no random numbers that anybody notices
         network = build()
-    if backend != "auto":
-        if obstacle := BACKENDS[backend].obstacle(network, facts):
-            raise UserError(f"students.backend: {backend} cannot train these students: {obstacle}; use auto or loop")
-        return backend, "asked for"
     trial = _Trial(build, inputs, num_outputs, facts)
+    if backend != "auto":
+        asked_for = BACKENDS[backend]
+        objection = asked_for.obstacle(network, facts)
+        if objection is None and asked_for.relative:  # a difference that is none of rounding is nobody's wish
+            objection = trial.objection(backend, asked_for)
+        if objection:
+            raise UserError(f"students.backend: {backend} cannot train these students: {objection}; use auto or loop")
+        return backend, "asked for"
     against: list[str] = []
     for name, candidate in BACKENDS.items():
         objection = candidate.obstacle(network, facts) or trial.objection(name, candidate)
         if objection is None:
-            praise = [] if candidate.tolerance is None else [trial.praise(candidate)]
-            praise += [candidate.merit()] if candidate.merit else []
+            praise = [candidate.merit()] if candidate.merit else []
+            praise += [] if praise or candidate.tolerance is None else [trial.praise(candidate)]
             return name, "; ".join(praise + against)
         against += [] if objection in against else [objection]
     raise AssertionError("the loop has no obstacle")
+
+
+def require_backend(build: Build, backend: str, facts: Facts) -> None:
+    """Check what can be checked in no time of a backend that :func:`choose_backend` has returned before.
+
+    Raises:
+        UserError: if the network has what the backend cannot train.
+    """
+    with reproducible(facts.device):
+        obstacle = BACKENDS[backend].obstacle(build(), facts)
+    if obstacle:
+        raise UserError(f"students.backend: {backend} cannot train these students: {obstacle}; use auto or loop")
 
 
 def arithmetic_of(backend: str) -> str:
@@ -114,7 +134,7 @@ class _Trial:
         self.options = facts.options.model_copy(
             update={"epochs": 1, "schedule": "constant", "milestones": (), "warmup_epochs": 0}
         )
-        self._expected: State | None = None
+        self._expected: dict[bool, State] = {}
 
     def objection(self, name: str, backend: Backend) -> str | None:
         """Return what a dry run says against the backend, as a clause."""
@@ -122,13 +142,15 @@ class _Trial:
             return None
         try:
             with reproducible(self.device, self.options.precision):
-                found = self._run(backend)
-                difference = self._difference(found) if self.device.type == "cpu" else 0.0
+                found = self._run(backend, backend.relative)
+                difference = self._difference(found, backend.relative) if self.device.type == "cpu" else 0.0
         except Exception as error:  # whatever torch.func or a user's network raises
             text = (str(error).splitlines() or [""])[0][:200]
             return f"{name} fails on the network ({type(error).__name__}: {text})"
         if difference <= backend.tolerance:
             return None
+        if backend.relative:
+            return f"{name} computes something else than the network does (a dry run differs by {difference:.1e})"
         if backend.tolerance == 0:
             return f"{name} rounds differently from the loop on this network and machine"
         return f"{name} differs from the loop by {difference:.1e} on this network and machine"
@@ -141,16 +163,25 @@ class _Trial:
             "bit for bit" if backend.tolerance == 0 else f"within {backend.tolerance:.0e}"
         )
 
-    def _run(self, backend: Backend) -> State:
-        initial = initial_states(self.build, self.cohort.initialisation_seeds, self.device)
-        arguments = (self.inputs, self.labels, self.cohort, self.options, Monitor(lambda *_: None))
-        return backend.train_cohort(self.build, initial, *arguments)
+    def _run(self, backend: Backend, relative: bool) -> State:
+        plain = {"optimiser": "sgd", "momentum": 0.0, "weight_decay": 0.0, "learning_rate": 1e-3} if relative else {}
+        arguments = (self.inputs, self.labels, self.cohort, self.options.model_copy(update=plain))
+        return backend.train_cohort(self.build, self._initial(), *arguments, Monitor(lambda *_: None))
 
-    def _difference(self, found: State) -> float:
+    def _initial(self) -> State:
+        return initial_states(self.build, self.cohort.initialisation_seeds, self.device)
+
+    def _difference(self, found: State, relative: bool) -> float:
         """Return the largest difference from the loop; infinite where only one of the two is a number."""
-        if self._expected is None:
-            self._expected = self._run(BACKENDS["loop"])
-        pairs = [(values, found[name]) for name, values in self._expected.items()]
-        if all(torch.equal(one, other) for one, other in pairs):
+        if relative not in self._expected:
+            self._expected[relative] = self._run(BACKENDS["loop"], relative)
+        expected = self._expected[relative]
+        if all(torch.equal(values, found[name]) for name, values in expected.items()):
             return 0.0
-        return max(float((one - other).abs().nan_to_num(nan=torch.inf).max()) for one, other in pairs if one.numel())
+        return _largest(found, expected) / (_largest(self._initial(), expected) if relative else 1.0)
+
+
+def _largest(one: State, other: State) -> float:
+    """Return the largest difference of any parameter."""
+    differences = [(values - other[name]).abs() for name, values in one.items() if values.numel()]
+    return max(float(values.nan_to_num(nan=torch.inf).max()) for values in differences)

@@ -96,7 +96,8 @@ class _DistillationLoss(torch.autograd.Function):
         residual = torch.softmax(logits, dim=-2)
         residual = residual.scatter_add(-2, labels, -torch.ones_like(hard))
         gradient = hard_weight * residual + soft_weight * (torch.softmax(softened, dim=-2) - targets)
-        return loss, (gradient / examples).mT.contiguous()
+        # A clone, since contiguous() leaves the strides of a single column as they are, and autograd goes by strides.
+        return loss, (gradient / examples).mT.clone(memory_format=torch.contiguous_format)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:

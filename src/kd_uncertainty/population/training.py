@@ -18,8 +18,9 @@ from torch import Tensor
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks.build import describe_error
-from kd_uncertainty.population.choice import BACKENDS, choose_backend
-from kd_uncertainty.population.contract import Build, Cohort, Monitor, State, Trained, require_finite
+from kd_uncertainty.population.checks import check_cohort
+from kd_uncertainty.population.choice import BACKENDS, choose_backend, require_backend
+from kd_uncertainty.population.contract import Build, Cohort, Facts, Monitor, State, Trained, require_finite
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 from kd_uncertainty.population.memory import ChunkSize, Sizes, students_at_once
 from kd_uncertainty.population.options import TrainingOptions
@@ -54,7 +55,7 @@ def train(  # noqa: PLR0913
         cohort: the students.
         options: epochs, batch size, optimiser, schedule. The last, partial batch of an epoch is kept. If a batch has
             room for all examples, it is all examples in their own order.
-        backend: "auto" or a backend's name; see :func:`choose_backend`.
+        backend: "auto" or a name that :func:`choose_backend` returned, for which no dry run is made again.
         device: where to train; the CPU by default. On the CPU one intra-op thread is used.
         chunk_size: students trained at once, or "auto" (:func:`~kd_uncertainty.population.memory.students_at_once`).
             Changes memory and speed, not results.
@@ -67,7 +68,7 @@ def train(  # noqa: PLR0913
         Parameters and curves of all students, on the CPU.
 
     Raises:
-        ValueError: if validation is asked for with the loss "mse".
+        ValueError: if shapes or types do not fit together, or validation is asked for with the loss "mse".
         UserError: if a student's loss is not finite: after the epoch on the CPU, at the end elsewhere, where asking
             after each epoch would stall the device.
     """
@@ -77,8 +78,12 @@ def train(  # noqa: PLR0913
     inputs, labels = inputs.to(device, torch.float32), labels.to(device)
     if cohort.tables is not None:
         cohort = cohort.to(device)  # once, since all chunks use the same tables
-    name, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device, cohort.loss)
-    run = _Run(options, name, threads, validation, on_epoch)
+    check_cohort(inputs, labels, cohort)
+    if backend in BACKENDS:
+        require_backend(build, backend, Facts(cohort.loss, options, device))
+    else:
+        backend, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device, cohort.loss)
+    run = _Run(options, backend, threads, validation, on_epoch)
     with reproducible(device, options.precision):
         sizes = Sizes(tuple(inputs.shape[1:]), len(inputs), cohort.targets.shape[-1])
         size = students_at_once(chunk_size, build, sizes, options, device)
@@ -86,13 +91,15 @@ def train(  # noqa: PLR0913
             _train_chunk(build, inputs, labels, cohort[start : start + size], run)
             for start in range(0, len(cohort), size)
         ]
+    return chunks[0] if len(chunks) == 1 else _join(chunks)
+
+
+def _join(chunks: list[Trained]) -> Trained:
     parameters = {key: torch.cat([chunk.parameters[key] for chunk in chunks]) for key in chunks[0].parameters}
     losses = torch.cat([chunk.losses for chunk in chunks])
-    if validation is None:
-        return Trained(parameters, losses)
-    nll = torch.cat([chunk.validation_nll for chunk in chunks if chunk.validation_nll is not None])
-    accuracy = torch.cat([chunk.validation_accuracy for chunk in chunks if chunk.validation_accuracy is not None])
-    return Trained(parameters, losses, nll, accuracy)
+    nll = [chunk.validation_nll for chunk in chunks if chunk.validation_nll is not None]
+    accuracy = [chunk.validation_accuracy for chunk in chunks if chunk.validation_accuracy is not None]
+    return Trained(parameters, losses, torch.cat(nll) if nll else None, torch.cat(accuracy) if accuracy else None)
 
 
 class _Run(NamedTuple):
@@ -125,7 +132,8 @@ def _train_chunk(build: Build, inputs: Tensor, labels: Tensor, cohort: Cohort, r
     state = train_cohort(build, initial, inputs, labels, cohort.to(device), run.options, monitor, run.threads)
     losses, nll, accuracy = curves.cpu()
     require_finite(losses, cohort, range(epochs))
-    return Trained({name: values.detach().cpu() for name, values in state.items()}, losses, nll, accuracy)
+    parameters = {name: values.detach().cpu() for name, values in state.items()}
+    return Trained(parameters, losses, nll, accuracy) if run.validation else Trained(parameters, losses)
 
 
 def _evaluate(build: Build, state: State, validation: Validation) -> Tensor:

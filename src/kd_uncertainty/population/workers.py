@@ -77,7 +77,7 @@ def _divide(workers: int, backend: str, device: torch.device) -> tuple[int, int]
         return 1, 1
     if backend != "native":
         return workers, 1
-    processes = -(-workers // _THREADS_PER_PROCESS)
+    processes = max(1, workers // _THREADS_PER_PROCESS)
     return processes, workers // processes
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kd_uncertainty.artefacts import atomic_write, remove_abandoned, sha256_of
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.soft_labels.columns import NAMELESS, teacher_names, value_column
+from kd_uncertainty.soft_labels.description import describe_sidecar
 from kd_uncertainty.soft_labels.values import check_unique, teacher_rows, whose
 
 BATCH_BYTES = 1 << 20
@@ -89,6 +90,8 @@ def build(
             check_unique(written.example_ids, whose(teacher))
             with atomic_write(places(teacher)[1]) as temporary, open(temporary, "wb") as file:
                 np.save(file, written.example_ids, allow_pickle=False)
+    for teacher in open_files:
+        describe_sidecar(content, teacher, *places(teacher))
 
 
 class _TeacherFile:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import math
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.soft_labels.columns import PACKED
-from kd_uncertainty.soft_labels.packing import CLIPPED_CODE, FLOOR, decode, encode, vector_dtype
-from kd_uncertainty.soft_labels.table import METADATA_KEY
+from kd_uncertainty.soft_labels.packing import CLIPPED_CODE, DEPTH, FLOOR, decode, encode, vector_dtype
+from kd_uncertainty.soft_labels.table import described_in
 
 VERSION = 1
 """Of the packed encoding; raise when cells of this version can no longer be decoded as the metadata say."""
@@ -48,7 +48,7 @@ def unpack(table: pa.Table, where: str) -> NDArray[np.float32]:
         UserError: if the metadata are missing or do not fit the cells, or the rows differ in their draws.
     """
     column = table.column(PACKED)
-    dtype, draws = _layout(table.schema)
+    dtype, draws, floor = _layout(table.schema)
     if column.null_count:
         empty = "1 cell" if column.null_count == 1 else f"{column.null_count} cells"
         raise UserError(f"{where}: {empty} of column '{PACKED}' without a value; every row needs one")
@@ -64,19 +64,28 @@ def unpack(table: pa.Table, where: str) -> NDArray[np.float32]:
             logits = np.empty((len(column), present, dtype["codes"].shape[0]), np.float32)
         if not there[:, :present].all() or there[:, present:].any() or not present:
             raise UserError(f"{where}: packed rows differ in their number of draws")
-        logits[start : start + len(chunk)] = decode(cells[:, :present])
+        logits[start : start + len(chunk)] = decode(cells[:, :present], floor)
         start += len(chunk)
     return logits
 
 
-def _layout(schema: pa.Schema) -> tuple[np.dtype[Any], int]:
-    """Type of a vector and vectors in a cell, from the metadata, which the column's width must confirm."""
-    described = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}")).get("packing")
+def _is_count(number: object) -> TypeGuard[int]:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+
+
+def _layout(schema: pa.Schema) -> tuple[np.dtype[Any], int, float]:
+    """Type of a vector, vectors in a cell and the floor, from the metadata, which the column's width must confirm."""
+    described = described_in(schema).get("packing")
     if described is None:
         raise UserError(
             f"soft labels: column '{PACKED}' is packed, but nothing says how: its file needs the metadata that "
             "kd_uncertainty.soft_labels.pack_tables writes, and a type that keeps them, such as "
             "kd_uncertainty.datasets.SoftLabelTable (pandas drops them)"
+        )
+    if not isinstance(described, dict):
+        raise UserError(
+            f"soft labels: the metadata of column '{PACKED}' are damaged: 'packing' is no JSON object; pack the file "
+            "again"
         )
     if described.get("version") != VERSION:
         raise UserError(
@@ -84,13 +93,21 @@ def _layout(schema: pa.Schema) -> tuple[np.dtype[Any], int]:
             f"{VERSION} is known"
         )
     draws, classes = described.get("draws"), described.get("classes")
-    if not (isinstance(draws, int) and isinstance(classes, int)):
-        raise UserError(f"soft labels: the metadata of column '{PACKED}' lack its whole numbers of draws and classes")
-    dtype, kind = vector_dtype(classes), schema.field(PACKED).type
-    width = draws * dtype.itemsize
+    if not (_is_count(draws) and _is_count(classes)):
+        raise UserError(
+            f"soft labels: the metadata of column '{PACKED}' lack its whole numbers of draws and classes, each 1 or "
+            "more; pack the file again"
+        )
+    kind, width = schema.field(PACKED).type, draws * (4 + 2 * classes)
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width != width:
         raise UserError(
             f"soft labels: column '{PACKED}' is of type {kind}, but its metadata speak of {width} bytes a row "
             f"({draws} draws x (4 + 2 x {classes} classes))"
         )
-    return dtype, draws
+    floor = described.get("floor")
+    if not (isinstance(floor, int | float) and math.isfinite(floor) and floor <= -DEPTH):
+        raise UserError(
+            f"soft labels: the metadata of column '{PACKED}' lack its floor, a number of {-DEPTH:g} or less; "
+            "pack the file again"
+        )
+    return vector_dtype(classes), draws, floor

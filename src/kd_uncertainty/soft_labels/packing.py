@@ -11,7 +11,7 @@ for peaked distributions. The spacing is a compander in the sense of Bennett (19
 
 Error: a decoded gap is off by at most ``e = R / 65534`` (and rounding), so at temperature ``T`` the Kullback-Leibler
 divergence of the decoded from the exact distribution is at most ``(e / T)^2 / 2`` (Hoeffding's lemma), about 1e-9 or
-less as a rule; each class below ``DEPTH`` adds at most ``8 exp(-DEPTH / T)``.
+less as a rule; each class below ``DEPTH`` adds at most ``8 exp(-DEPTH / T)``: 2e-8 at ``T = 4``, 0.15 at ``T = 20``.
 """
 
 from __future__ import annotations
@@ -63,15 +63,19 @@ def encode(logits: Floats) -> NDArray[Any]:
     return packed
 
 
-def decode(packed: NDArray[Any]) -> NDArray[np.float32]:
+def decode(packed: NDArray[Any], floor: float = FLOOR) -> NDArray[np.float32]:
     """Logits (..., classes) float32 of packed vectors (...,): log-probabilities relative to the largest.
 
-    A vector whose scale is NaN gives NaN.
+    A vector whose scale is NaN gives NaN, save for its clipped codes.
+
+    Args:
+        packed: of ``vector_dtype(classes)``.
+        floor: what clipped codes become.
     """
     codes = packed["codes"]
     logits = codes.astype(np.float32)
     logits *= packed["scale"][..., None]
     np.square(logits, out=logits)
     np.negative(logits, out=logits)
-    logits[codes == CLIPPED_CODE] = FLOOR
+    logits[codes == CLIPPED_CODE] = floor
     return logits

@@ -5,10 +5,12 @@ log-probabilities as a plain NumPy array, rows in the file's order:
 
     responses.parquet.rows/<16 digits of the file's SHA-256>-v1/<teacher>.float16.npy      (examples, draws, classes)
     responses.parquet.rows/<16 digits of the file's SHA-256>-v1/<teacher>.example_id.npy   (examples,)
+    responses.parquet.rows/<16 digits of the file's SHA-256>-v1/<teacher>.float16.json     whose they are, SHA-256
 
 float16 by default: half the bytes to gather, and one instruction turns eight into float32, so that rows are ready for
-training; the Kullback-Leibler divergence from the file's own distributions is below 1e-6. float32 is exact and twice
-as large. Packed codes would be as small as float16 and more exact, but take longer to decode than to gather.
+training; the mean Kullback-Leibler divergence from the file's own distributions is below 1e-6 for up to 1,000 classes
+and grows slowly with their number (2e-6 for 10,000). float32 is exact and twice as large. Packed codes would be as
+small as float16 and more exact, but take longer to decode than to gather.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from torch import Tensor
 from kd_uncertainty.artefacts import fault, sha256_of
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.soft_labels.building import build, teachers_in
+from kd_uncertainty.soft_labels.description import mismatch
 from kd_uncertainty.soft_labels.values import positions_of, whose
 
 VERSION = 1
@@ -51,9 +54,15 @@ class SoftLabelStore:
     def __init__(self, teacher: str, values: Path, example_ids: Path) -> None:
         self.teacher = teacher
         self._files = values, example_ids
-        self.example_ids: NDArray[np.int64] = np.load(example_ids, allow_pickle=False)
-        # Copy on write, because PyTorch takes no array that it may not write to; nothing is ever written.
-        self.log_probabilities: NDArray[Any] = np.load(values, mmap_mode="c", allow_pickle=False)
+        try:
+            self.example_ids: NDArray[np.int64] = np.load(example_ids, allow_pickle=False)
+            # Copy on write, because PyTorch takes no array that it may not write to; nothing is ever written.
+            self.log_probabilities: NDArray[Any] = np.load(values, mmap_mode="c", allow_pickle=False)
+        except FileNotFoundError as error:  # a store that was pickled before
+            raise UserError(
+                f"soft labels: {error.filename} is gone, because its soft-label file was rewritten or the sidecar was "
+                "deleted; open the store again with SoftLabelStore.open"
+            ) from error
         self._rows = torch.from_numpy(np.asarray(self.log_probabilities))
 
     @classmethod
@@ -74,7 +83,7 @@ class SoftLabelStore:
             teacher: whose rows; may be left out if there is one.
             precision: of the sidecar.
             folder: where sidecars are kept; by default ``<name>.rows`` beside the file, where those of the file's
-                earlier contents are deleted.
+                earlier contents are deleted; stores that are open keep their rows.
 
         Raises:
             UserError: if the file is missing, the teacher is not in it, or its soft labels cannot be used.
@@ -85,7 +94,7 @@ class SoftLabelStore:
         content = sha256_of(path)
         digest = f"{content[:16]}-v{VERSION}"
         values, example_ids = _files(place / digest, name, precision)
-        problem = fault(example_ids) or fault(values)
+        problem = fault(example_ids) or fault(values) or mismatch(content, name, values, example_ids)
         if problem:
             logger.info("building the sidecar of %s: %s", path, problem)
             build(path, content, precision, lambda teacher: _files(place / digest, teacher, precision))
@@ -125,12 +134,19 @@ class SoftLabelStore:
     def stream(self, batch: int) -> Iterator[Tensor]:
         """Log-probabilities of all rows in order, ``(at most batch, draws, classes)`` float32 at a time.
 
-        Read from the file and not through the map, so that memory holds one batch.
+        Read from the file and not through the map, so that memory holds one batch; through the map only where the
+        file has been deleted meanwhile, because its Parquet file was rewritten and opened by someone.
         """
+        try:
+            opened = open(self._files[0], "rb")  # noqa: SIM115  # closed below
+        except FileNotFoundError:
+            for start in range(0, len(self), batch):
+                yield self._rows[start : start + batch].to(torch.float32, copy=True)
+            return
         buffer = torch.empty((batch, *self.shape[1:]), dtype=self._rows.dtype)
         row_bytes = buffer[:1].nbytes
         raw = buffer.numpy().data.cast("B")
-        with open(self._files[0], "rb") as file:
+        with opened as file:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
             for start in range(0, len(self), batch):

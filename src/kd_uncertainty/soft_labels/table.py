@@ -11,6 +11,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from kd_uncertainty.errors import UserError
+
 FORMAT_VERSION = 1
 METADATA_KEY = b"kd_uncertainty"
 _LOGITS = pa.list_(pa.list_(pa.float32()))
@@ -51,8 +53,26 @@ def describe(teachers: Mapping[str, Mapping[str, Any]], seed: int, classes: Sequ
     }
 
 
+def described_in(schema: pa.Schema) -> dict[str, Any]:
+    """What a table's metadata say under the key ``kd_uncertainty``; nothing if the key is not there.
+
+    Raises:
+        UserError: if that is no JSON object.
+    """
+    try:
+        described = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError:  # no JSON, or no text
+        described = None
+    if not isinstance(described, dict):
+        raise UserError(
+            f"soft labels: the metadata '{METADATA_KEY.decode()}' of the table are damaged: they are no JSON object; "
+            "write the file again or remove them"
+        )
+    return described
+
+
 def with_metadata(table: pa.Table, **facts: Any) -> pa.Table:
     """The table with more facts in its own metadata, beside what it says of itself already."""
     known = dict(table.schema.metadata or {})
-    described = json.loads(known.get(METADATA_KEY, b"{}")) | {name: fact for name, fact in facts.items() if fact}
+    described = described_in(table.schema) | {name: fact for name, fact in facts.items() if fact}
     return table.replace_schema_metadata({**known, METADATA_KEY: json.dumps(described).encode()})

@@ -143,7 +143,8 @@ def _contract(values: FloatArray, row: int, column: int, kernels: FloatArray) ->
     """Sum over two axes with the weights of each kernel, which becomes the last axis; a quicker ``np.tensordot``."""
     kept = [axis for axis in range(values.ndim) if axis not in (row, column)]
     flat = values.transpose(*kept, row, column).reshape(-1, kernels[0].size)
-    return np.dot(flat, kernels.reshape(len(kernels), -1).T).reshape(*(values.shape[axis] for axis in kept), -1)
+    product = np.dot(flat, kernels.reshape(len(kernels), -1).T)
+    return np.asarray(product.reshape(*(values.shape[axis] for axis in kept), -1))
 
 
 class Components(NamedTuple):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from kd_uncertainty.population.backends import vmap
+from kd_uncertainty.population.contract import Monitor
 from kd_uncertainty.population.counter import DROPOUT, as_seeds, philox_words
 from kd_uncertainty.population.dropout import dropout_keys, dropout_layers, set_step, with_counter_dropout
 from kd_uncertainty.population.initialisation import initial_states
@@ -108,15 +109,19 @@ def test_stacks_equal_the_loop_bit_for_bit_for_any_chunk_size(shape, optimiser):
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_general_networks_equal_the_loop_bit_for_bit_for_any_chunk_size(optimiser):
+def test_general_networks_drop_the_units_of_the_loop_whoever_is_trained_beside_them(optimiser):
+    """As vmap trains them on a GPU. Without the masks of the loop, losses would differ by much more than rounding."""
     inputs, labels, cohort = world(5, 70, 8, 3)
     build, options = functools.partial(General, 8, 3), TrainingOptions(epochs=2, batch_size=32, **OPTIMISERS[optimiser])
     assert vmap.stacked_forward(with_counter_dropout(build())) is None
-    run = functools.partial(train, build, inputs, labels, cohort, options)
-    expected = run(backend="loop")
-    for chunk_size in (1, 3, 32):
-        _assert_equal(run(backend="vmap", chunk_size=chunk_size), expected)
-    assert not torch.equal(expected.parameters["scale"], torch.ones(5, 8))
+    expected = train(build, inputs, labels, cohort, options, backend="loop").parameters
+    for students in (slice(0, 1), slice(1, 4), slice(0, 5)):
+        chunk = cohort[students]
+        initial = initial_states(build, chunk.initialisation_seeds, CPU)
+        found = vmap.train_cohort(build, initial, inputs, labels, chunk, options, Monitor(lambda *_: None))
+        for name, values in found.items():
+            torch.testing.assert_close(values, expected[name][students])
+    assert (expected["scale"] - 1).abs().max() > 1e-3
 
 
 def test_both_ways_of_vmap_drop_the_same_units():
@@ -134,8 +139,14 @@ def test_both_ways_of_vmap_drop_the_same_units():
     assert difference.abs().min() > 1e-3  # more than rounding could explain
 
 
-@pytest.mark.parametrize("backend", ["loop", "vmap"])
-@pytest.mark.parametrize("build", [mlp(8, 3, 10, dropout=0.5), functools.partial(General, 8, 3)])
+@pytest.mark.parametrize(
+    ("build", "backend"),
+    [
+        (mlp(8, 3, 10, dropout=0.5), "loop"),
+        (mlp(8, 3, 10, dropout=0.5), "vmap"),
+        (functools.partial(General, 8, 3), "loop"),
+    ],
+)
 def test_a_student_drops_the_same_units_whoever_is_trained_beside_it(build, backend):
     inputs, labels, cohort = world(6, 60, 8, 3)
     run = functools.partial(

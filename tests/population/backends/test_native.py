@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.backends import loop, native
 from kd_uncertainty.population.choice import choose_backend
 from kd_uncertainty.population.contract import Cohort, Facts, Monitor
@@ -255,20 +256,98 @@ def test_results_do_not_share_memory_with_the_initial_state():
     assert _largest(found, expected) < 2e-6
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"tables": torch.tensor([0, 2])}, "tables need to be from 0 to 1"),
-        ({"mixing": torch.ones(3)}, r"mixing are of shape \(3,\) and need \(2,\)"),
-        ({"targets": torch.ones(2, 19, 3)}, r"targets are of shape \(2, 19, 3\) and need \(2, 20, 3\)"),
-    ],
-)
-def test_sizes_that_do_not_fit_are_refused_before_they_do_harm(changes, message):
+def test_a_network_of_another_size_is_refused_before_it_does_harm():
     inputs, labels, cohort = world(2, 20, 5, 3)
     initial = initial_states(mlp(5, 3), cohort.initialisation_seeds, CPU)
-    arguments = (initial, inputs, labels, dataclasses.replace(cohort, **changes), TrainingOptions(epochs=1))
-    with pytest.raises(ValueError, match=message):
-        native.train_cohort(mlp(5, 3), *arguments, Monitor(lambda *_: None))
+    arguments = (labels, cohort, TrainingOptions(epochs=1), Monitor(lambda *_: None))
+    with pytest.raises(ValueError, match=r"inputs and targets have \(4, 3\) columns where the network has \(5, 3\)"):
+        native.train_cohort(mlp(5, 3), initial, inputs[:, :4], *arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.float32])
+def test_switch_steps_of_any_number_type(dtype):
+    inputs, labels, cohort = world(4, 40, 5, 3)
+    cohort = switching(cohort)
+    run = functools.partial(train, mlp(5, 3, 6), inputs, labels, options=TrainingOptions(epochs=3, batch_size=16))
+    steps = cohort.switch_step.clamp(max=10**6).to(dtype)
+    found = run(cohort=dataclasses.replace(cohort, switch_step=steps), backend="native")
+    _assert_same_bits(found, run(cohort=cohort, backend="native"))
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+def test_squares_that_overflow_are_no_reason_to_fail(optimiser):
+    """The loop divides by infinity there and goes on."""
+    inputs, labels, cohort = world(2, 40, 5, 3)
+    inputs[:, 2] *= 1e22
+    options = TrainingOptions(epochs=2, batch_size=16, optimiser=optimiser)
+    trained = train(mlp(5, 3), inputs, labels, cohort, options, backend="native")
+    assert torch.isfinite(trained.parameters["0.weight"]).all()
+
+
+class ByHand(nn.Module):
+    """What the tracer takes for Linear, ReLU, Linear."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 6), nn.Linear(6, 3)
+
+    def forward(self, inputs):
+        return self.last(torch.relu(self.first(inputs)))
+
+
+class Frozen(ByHand):
+    def forward(self, inputs):
+        with torch.no_grad():
+            hidden = torch.relu(self.first(inputs))
+        return self.last(hidden)
+
+
+class Clamped(ByHand):
+    def forward(self, inputs):
+        with torch.no_grad():
+            for values in self.parameters():
+                values.clamp_(-0.1, 0.1)
+        return super().forward(inputs)
+
+
+class Doubled(ByHand):
+    def __call__(self, inputs):
+        return 2 * super().__call__(inputs)
+
+
+class Hooked(ByHand):
+    def __init__(self):
+        super().__init__()
+        self.first.weight.register_hook(lambda gradient: 0 * gradient)
+
+
+class Patched(ByHand):
+    def __init__(self):
+        super().__init__()
+        self.first.forward = lambda inputs: torch.tanh(inputs[:, :6])
+
+
+class OnlyInTraining(ByHand):
+    def __init__(self):
+        super().__init__()
+        self.eval()
+
+    def forward(self, inputs):
+        return self.last(torch.tanh(self.first(inputs))) if self.training else super().forward(inputs)
+
+
+@pytest.mark.parametrize("build", [Frozen, Clamped, Doubled, Hooked, Patched, OnlyInTraining])
+def test_networks_that_only_look_like_layers_are_not_taken(build):
+    arguments = (torch.randn(70, 8), 3, TrainingOptions(batch_size=32), CPU)
+    name, reason = choose_backend(build, "auto", *arguments)
+    assert name != "native"
+    assert "native takes" in reason or "native computes something else than the network does" in reason
+    with pytest.raises(UserError, match="native cannot train these students: native"):
+        choose_backend(build, "native", *arguments)
+
+
+def test_networks_by_hand_are_taken():
+    assert choose_backend(ByHand, "auto", torch.randn(70, 8), 3, TrainingOptions(), CPU)[0] == "native"
 
 
 def _tied():

@@ -1,5 +1,6 @@
 """Stacked layers against nn.Linear, one student at a time, bit for bit in values and gradients."""
 
+import functools
 import random
 
 import pytest
@@ -8,10 +9,18 @@ from torch import nn
 from torch.nn.functional import linear
 
 from kd_uncertainty.networks import MLP
-from kd_uncertainty.population.backends.stacked import _StackedLinear, stacked_forward
+from kd_uncertainty.population.backends.stacked import _EXACT, _INEXACT, _StackedLinear, is_stack, stacked_forward
+from kd_uncertainty.population.dropout import with_counter_dropout
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 
 CPU = torch.device("cpu")
+
+
+def _with_activation(kind):
+    activation = nn.Threshold(0.1, 0.05) if kind is nn.Threshold else kind()
+    return nn.Sequential(nn.Linear(6, 4), activation, nn.Linear(4, 3))
+
+
 SIZES = (1, 2, 3, 5, 7, 13, 16, 30, 54, 64, 100, 128, 385, 784)
 
 
@@ -70,6 +79,7 @@ def test_gradients_are_derivatives():
         lambda: MLP(6, 3, hidden=()),
         lambda: nn.Sequential(nn.Sequential(nn.Linear(6, 4, bias=False), nn.LeakyReLU()), nn.Linear(4, 3)),
         lambda: nn.Linear(6, 3),
+        *(functools.partial(_with_activation, kind) for kind in (*_EXACT, *_INEXACT)),
     ],
 )
 def test_stacks_compute_what_their_networks_compute(build):
@@ -98,5 +108,34 @@ def test_anything_else_is_left_to_vmap():
             return 2 * super().forward(inputs)
 
     assert stacked_forward(Doubling(nn.Linear(2, 2))) is None
-    assert stacked_forward(nn.Sequential(nn.Linear(2, 2), nn.Tanh())) is None
+    assert stacked_forward(nn.Sequential(nn.Linear(2, 2), nn.PReLU())) is None
+    assert stacked_forward(nn.Sequential(nn.Linear(2, 2), nn.Softmax(-1))) is None
+    assert stacked_forward(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))) is None  # that of one generator
     assert stacked_forward(nn.Sequential(nn.Conv1d(1, 1, 1))) is None
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 33, 130])
+@pytest.mark.parametrize("kind", [nn.SiLU, nn.ELU, nn.CELU, nn.ReLU, nn.LeakyReLU, nn.Mish, nn.Hardswish])
+def test_activations_equal_single_ones_bit_for_bit_in_values_and_gradients(kind, size, inplace):
+    """Also those that work in place, without touching what they are given."""
+    torch.manual_seed(size)
+    forward = stacked_forward(nn.Sequential(nn.Identity(), kind(inplace=inplace)))
+    values, gradient = torch.randn(5, 3, size, requires_grad=True), torch.randn(5, 3, size)
+    before = values.detach().clone()
+    with reproducible(CPU):
+        found = forward({}, values)
+        (slope,) = torch.autograd.grad(found, values, gradient)
+        assert torch.equal(values, before)
+        for student in range(5):
+            own = before[student].clone().requires_grad_()
+            expected = kind(inplace=inplace)(own.clone())
+            assert torch.equal(found[student], expected)
+            assert torch.equal(slope[student], torch.autograd.grad(expected, own, gradient[student].clone())[0])
+
+
+def test_dropout_counts_as_a_layer_of_a_stack_to_be():
+    network = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+    assert is_stack(network)
+    assert stacked_forward(with_counter_dropout(network)) is not None
+    assert is_stack(network)

@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
+from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call
 
 from kd_uncertainty.population.backends import vmap
+from kd_uncertainty.population.contract import Monitor
 from kd_uncertainty.population.initialisation import initial_states
 from kd_uncertainty.population.losses import distillation_loss
 from kd_uncertainty.population.options import TrainingOptions
@@ -98,6 +101,53 @@ def test_regressions_of_one_output_or_one_feature_equal_the_loop_bit_for_bit(
         _assert_the_bits_of_the_loop(mlp(features, outputs, *hidden), parts, options, (1, 3, 32))
 
 
+class HandWritten(nn.Module):
+    """Layers one after another, in a forward pass of its own."""
+
+    def __init__(self, sizes, activation):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.activation = activation
+
+    def forward(self, inputs):
+        for layer in self.layers[:-1]:
+            inputs = self.activation(layer(inputs))
+        return self.layers[-1](inputs)
+
+
+def _sequential(sizes, kind):
+    layers = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), kind(), nn.Dropout(0.3))]
+    return nn.Sequential(*layers[:-2])
+
+
+NETWORKS = {
+    **{
+        f"Sequential {kind.__name__}": functools.partial(_sequential, kind=kind)
+        for kind in (nn.Tanh, nn.GELU, nn.Sigmoid, nn.SiLU, nn.ELU, nn.Softplus)
+    },
+    "functional relu": functools.partial(HandWritten, activation=nn.functional.relu),
+    "method relu": functools.partial(HandWritten, activation=lambda values: values.relu()),
+    "functional gelu": functools.partial(HandWritten, activation=nn.functional.gelu),
+    "method tanh": functools.partial(HandWritten, activation=lambda values: values.tanh()),
+    "module LeakyReLU": functools.partial(HandWritten, activation=nn.LeakyReLU()),
+    "module SiLU in place": functools.partial(HandWritten, activation=nn.SiLU(inplace=True)),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_networks_of_any_activation_however_written_equal_the_loop_for_any_chunk_size(kind):
+    """Widths and batches that fill no vector register, and single ones: 6 students alone, by twos, threes and all."""
+    for sizes, examples, batch_size in (
+        ((5, 17, 3), 33, 16),
+        ((13, 1, 10), 7, 7),
+        ((3, 9, 4), 6, 1),
+        ((1, 50, 5, 2), 33, 8),
+    ):
+        build = functools.partial(NETWORKS[kind], sizes)
+        options = TrainingOptions(epochs=2, batch_size=batch_size, learning_rate=0.02)
+        _assert_the_bits_of_the_loop(build, world(6, examples, sizes[0], sizes[-1]), options, (1, 2, 3, 6))
+
+
 def test_a_student_that_never_switches_has_the_bits_of_one_that_cannot():
     """Loss switching is arithmetic on every student alike, whatever its neighbours do."""
     inputs, labels, cohort = world(5, 21, 7, 3)
@@ -136,23 +186,31 @@ def test_bf16_is_autocast_forward_and_float32_otherwise():
     torch.testing.assert_close(losses, plain[1], rtol=0.02, atol=0.01)
 
 
+def _on_vmap(build, inputs, labels, cohort, options):
+    """Parameters and losses (students, epochs) of vmap where the choice refuses it on the CPU, but not on a GPU."""
+    losses, initial = [], initial_states(build, cohort.initialisation_seeds, CPU)
+    monitor = Monitor(lambda *report: losses.append(report[-1]))
+    parameters = vmap.train_cohort(build, initial, inputs, labels, cohort, options, monitor)
+    return parameters, torch.cat(losses, dim=1)
+
+
 def test_bf16_trains_alike_on_both_backends():
     options = TrainingOptions(epochs=3, batch_size=8, precision="bf16")
-    parts = world(5, 40, 7, 3)
-    run = functools.partial(train, mlp(7, 3, 16), *parts)
-    loop, vectorised = (run(options, backend=backend) for backend in ("loop", "vmap"))
-    exact = run(options.model_copy(update={"precision": "float32"}), backend="loop")
-    for found in (loop, vectorised):
-        assert all(values.dtype == torch.float32 for values in found.parameters.values())
-        assert not torch.equal(found.losses, exact.losses)
-        torch.testing.assert_close(found.losses, exact.losses, rtol=0.02, atol=0.01)
-    torch.testing.assert_close(loop.losses, vectorised.losses, rtol=0.02, atol=0.01)
+    build, parts = mlp(7, 3, 16), world(5, 40, 7, 3)
+    loop = train(build, *parts, options, backend="loop")
+    exact = train(build, *parts, options.model_copy(update={"precision": "float32"}), backend="loop")
+    parameters, losses = _on_vmap(build, *parts, options)
+    for found in (loop.losses, losses):
+        assert not torch.equal(found, exact.losses)
+        torch.testing.assert_close(found, exact.losses, rtol=0.02, atol=0.01)
+    assert all(values.dtype == torch.float32 for values in (*loop.parameters.values(), *parameters.values()))
+    torch.testing.assert_close(loop.losses, losses, rtol=0.02, atol=0.01)
 
 
 def test_bf16_students_do_not_depend_on_their_neighbours():
     options = TrainingOptions(epochs=2, batch_size=8, precision="bf16")
     inputs, labels, cohort = world(5, 21, 7, 3)
-    run = functools.partial(train, mlp(7, 3, 16), inputs, labels, options=options, backend="vmap")
+    run = functools.partial(train, mlp(7, 3, 16), inputs, labels, options=options)
     everybody, some = run(cohort=cohort, chunk_size=5), run(cohort=cohort[1:3], chunk_size=2)
     for name, values in everybody.parameters.items():
         assert torch.equal(some.parameters[name], values[1:3]), name

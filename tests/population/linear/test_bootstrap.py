@@ -217,3 +217,20 @@ def test_wrong_sizes_and_targets_are_refused():
         bootstrap_students(design, targets[:5], 3)
     with pytest.raises(UserError, match=r"of shape \(2, 60\)"):
         fit_weighted(design, np.ones((2, 60)), np.ones((3, 60)))
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1.0])
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160, 1e200])
+def test_weighted_students_at_extreme_scales(scale, ridge):
+    inputs, targets = regression(40, 3)
+    weights = bootstrap_weights(seeds_of(6), 40, 40)
+    found = fit_weighted(make_design(inputs * scale, ridge=ridge), weights, targets)
+    assert np.isfinite(found).all()
+    if ridge == 0 or scale > 1:
+        expected = fit_weighted(make_design(inputs), weights, targets)
+        assert relative_error(found * [scale, scale, scale, 1.0], expected) < 1e-12
+    else:  # the penalty alone is left: coefficients X' W (y - mean) / ridge, and a weighted mean
+        means = (weights @ targets) / weights.sum(1)
+        expected = (weights * (targets - means[:, None])) @ inputs
+        np.testing.assert_allclose(found[:, :3] / scale, expected, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(found[:, 3], means, rtol=1e-12)

@@ -109,3 +109,34 @@ def test_inputs_that_are_no_table_are_refused(inputs):
 def test_a_penalty_that_is_none_is_refused(ridge):
     with pytest.raises(UserError, match="set it to 0 or a positive number"):
         make_design(np.eye(3), ridge=ridge)
+
+
+SCALES = [1e-200, 1e-160, 1e-30, 1e30, 1e160, 1e200]
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("scale", SCALES)
+def test_coefficients_are_in_inverse_proportion_to_the_scale_of_the_inputs(scale, intercept):
+    inputs, targets = regression(offset=1.0)
+    back = np.append(np.full(5, scale), 1.0)[: 5 + intercept]
+    found = targets @ make_design(inputs * scale, intercept=intercept).pseudo_inverse
+    assert relative_error(found * back, targets @ make_design(inputs, intercept=intercept).pseudo_inverse) < 1e-12
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-150, 1e150, 1e160, 1e200])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_ridge_at_extreme_scales(scale, intercept):
+    """Ridge c^2 r for inputs c X is ridge r for X; where c^2 leaves float64, ridge 1 is all there is, or nothing."""
+    inputs, targets = regression(offset=1.0)
+    back = np.append(np.full(5, scale), 1.0)[: 5 + intercept]
+    if scale in (1e-150, 1e150):
+        design = make_design(inputs * scale, intercept=intercept, ridge=7.0 * scale * scale)
+        expected = scikit_learn(inputs, targets, intercept=intercept, ridge=7.0)
+        assert relative_error(targets @ design.pseudo_inverse * back, expected) < 1e-12
+        return
+    found = targets @ make_design(inputs * scale, intercept=intercept, ridge=1.0).pseudo_inverse
+    if scale > 1:
+        assert relative_error(found * back, scikit_learn(inputs, targets, intercept=intercept)) < 1e-12
+    else:
+        centred = inputs - inputs.mean(0) if intercept else inputs
+        np.testing.assert_allclose(found[:5] / scale, targets @ centred, rtol=1e-12)

@@ -124,3 +124,39 @@ def test_a_million_students_in_bounded_memory():
     if sys.platform != "linux":
         pytest.skip("peaks of memory have another unit")
     subprocess.run([sys.executable, "-c", MILLION], check=True)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        np.array([1.2, 1.7]),
+        np.array([1.0, 2.0]),
+        [1, 2.5],
+        [-1],
+        np.array([3, -1]),
+        [1 << 64],
+        np.array([True]),
+        [True],
+        ["1"],
+    ],
+)
+def test_seeds_that_would_be_rounded_or_wrapped_are_refused(seeds):
+    for run in (train_students, linear_population):
+        with pytest.raises(UserError, match=r"seeds must be integers from 0 to 2\^64 - 1"):
+            run(trains()["noisy"], seeds)
+
+
+def test_integers_of_any_type_are_seeds():
+    train = trains()["noisy"]
+    large = [5, 2**63 + 1, 2**64 - 1]
+    expected = train_students(train, np.array(large, np.uint64))
+    np.testing.assert_array_equal(train_students(train, large), expected)
+    for kind in (np.int8, np.int64, np.uint32):
+        np.testing.assert_array_equal(train_students(train, np.array([5], kind)), expected[:1])
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5])
+def test_threads_below_one_are_refused(threads):
+    for run in (train_students, linear_population):
+        with pytest.raises(UserError, match=rf"threads is {threads}; set it to a whole number, 1 or more"):
+            run(trains()["noisy"], seeds_of(3), threads=threads)

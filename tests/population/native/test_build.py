@@ -3,8 +3,10 @@
 import ctypes
 import logging
 import os
+import re
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,25 @@ def test_processes_that_compile_at_once_do_not_meet(kernel):
 
 
 @needs_compiler
+def test_what_killed_compilations_left_is_removed(kernel):
+    folder = build.library_path().parent
+    for name, age in (("build-old", 2 * build._ABANDONED_SECONDS), ("build-new", 0.0)):
+        (folder / name).mkdir(parents=True)
+        os.utime(folder / name, (time.time() - age,) * 2)
+    build.ensure_library()
+    assert [entry.name for entry in folder.glob("build-*")] == ["build-new"]
+
+
+@needs_compiler
+def test_a_library_of_something_else_is_named_with_the_mend(kernel):
+    library._load.cache_clear()
+    try:
+        assert re.match(r"the compiled kernel cannot be loaded \(.*kd_best_isa.*\); delete ", library.obstacle())
+    finally:
+        library._load.cache_clear()
+
+
+@needs_compiler
 def test_a_source_that_does_not_compile_says_where(kernel):
     (kernel / "train.cpp").write_text("this is no C++\n")
     with pytest.raises(build.BuildError, match=r"the kernel cannot be compiled \(.*train.cpp:1.*error"):
@@ -89,7 +110,7 @@ def test_a_source_that_does_not_compile_says_where(kernel):
     assert not build.library_path().exists()
 
 
-def test_without_a_compiler_auto_takes_vmap_and_says_why(kernel, monkeypatch):
+def test_without_a_compiler_auto_takes_vmap_and_says_why(kernel, monkeypatch, caplog):
     monkeypatch.setenv("CXX", "no-such-compiler")
     library._load.cache_clear()
     try:
@@ -97,6 +118,8 @@ def test_without_a_compiler_auto_takes_vmap_and_says_why(kernel, monkeypatch):
         name, reason = choice.choose_backend(*arguments)
         assert name == "vmap"
         assert "the kernel cannot be compiled" in reason
+        assert re.search("no-such-compiler.*(not found|No such file)", reason)
+        assert "WARNING" not in caplog.text
         with pytest.raises(choice.UserError, match="native cannot train these students: the kernel cannot be compiled"):
             choice.choose_backend(arguments[0], "native", *arguments[2:])
     finally:

@@ -1,4 +1,4 @@
-"""Stacks of Linear layers and exact elementwise functions, for all students at once and in the very bits of one alone.
+"""Stacks of Linear layers and elementwise functions, for all students at once and in the very bits of one alone.
 
 ``torch.func.vmap`` turns each student's ``addmm`` into one batched product and an addition. On the CPU that is not
 always the same arithmetic. Found by trying 4,000 shapes against ``nn.Linear`` and its gradients (torch 2.13, MKL):
@@ -11,6 +11,9 @@ always the same arithmetic. Found by trying 4,000 shapes against ``nn.Linear`` a
   vector than for a matrix. So products that small or that thin are done student by student.
 
 With these three, all shapes agree bit for bit, whatever the number of students.
+
+Functions such as ``tanh`` round differently in the vectorised part of an array and in what is left at its end, so that
+a student's values would depend on its place among the others. On the CPU they are done student by student.
 """
 
 from __future__ import annotations
@@ -23,23 +26,37 @@ from torch import Tensor, nn
 
 from kd_uncertainty.population.contract import State
 from kd_uncertainty.population.dropout import CounterDropout
+from kd_uncertainty.population.layers import chain_of
 
 Forward = Callable[[State, Tensor], Tensor]
 
 _ALIGNMENT = 16  # floats; 64 bytes
 _SMALLEST_BATCHED = 400  # multiplications; torch's own threshold
 
-_EXACT_ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh, nn.Identity, CounterDropout)
+_EXACT = (nn.ReLU, nn.LeakyReLU, nn.ReLU6, nn.Hardtanh, nn.Threshold, nn.Hardshrink, nn.Identity)
 """Functions without rounding, or with a single one: they cannot depend on where in memory an element lies."""
+
+_INEXACT = (
+    *(nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.Softplus, nn.Softsign, nn.Softshrink, nn.Tanhshrink),
+    *(nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.CELU, nn.SELU, nn.Hardswish, nn.Hardsigmoid),
+)
+"""The other elementwise functions without parameters."""
+
+_KNOWN = (nn.Linear, *_EXACT, *_INEXACT)
+
+
+def is_stack(network: nn.Module) -> bool:
+    """Return whether there is a :func:`stacked_forward` once the network's dropout is by counter."""
+    return chain_of(network, (*_KNOWN, nn.Dropout, CounterDropout)) is not None
 
 
 def stacked_forward(network: nn.Module) -> Forward | None:
     """Return the network as a function of stacked state and inputs, or None if it is not such a stack of layers.
 
     The function maps parameters (students, ...) and inputs (students, examples, features) to logits
-    (students, examples, classes).
+    (students, examples, classes). It takes every bit from the student's own row, on the CPU.
     """
-    layers = _layers(network)
+    layers = chain_of(network, (*_KNOWN, CounterDropout))
     if layers is None:
         return None
     names = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -50,25 +67,22 @@ def stacked_forward(network: nn.Module) -> Forward | None:
                 bias = None if layer.bias is None else state[names[id(layer.bias)]]
                 values = _StackedLinear.apply(values, state[names[id(layer.weight)]], bias)  # type: ignore[no-untyped-call]
             else:
-                values = layer(values)
+                values = _elementwise(layer, values)
         return values
 
     return forward
 
 
-def _layers(network: nn.Module) -> list[nn.Module] | None:
-    """Return the layers in order, or None if the network is more than a sequence of layers known here."""
-    if type(network) is nn.Linear or type(network) in _EXACT_ELEMENTWISE:
-        return [network]
-    if not isinstance(network, nn.Sequential) or type(network).forward is not nn.Sequential.forward:
-        return None
-    layers: list[nn.Module] = []
-    for child in network:  # unlike children(), this repeats a layer that is used twice
-        inner = _layers(child)
-        if inner is None:
-            return None
-        layers += inner
-    return layers
+def _elementwise(layer: nn.Module, values: Tensor) -> Tensor:
+    if type(layer) in _INEXACT and values.device.type == "cpu":
+        return torch.stack([_on_a_copy(layer, one) for one in values])
+    return _on_a_copy(layer, values)
+
+
+def _on_a_copy(layer: nn.Module, values: Tensor) -> Tensor:
+    """Return the layer's values: of a copy if it works in place, in which some backward formulas differ."""
+    result: Tensor = layer(values.clone() if getattr(layer, "inplace", False) else values)
+    return result
 
 
 class _StackedLinear(torch.autograd.Function):

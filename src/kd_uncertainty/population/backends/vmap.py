@@ -1,7 +1,8 @@
 """The vectorised backend: all students as one batched program over stacked parameters.
 
-Networks in general go through ``torch.func.vmap`` of ``torch.func.grad``. Stacks of Linear layers take a shorter way
-to the same result, which is equal to the loop bit for bit (float32, CPU, one intra-op thread; see ``stacked``).
+Stacks of Linear layers, elementwise functions and dropout are computed so that each student is equal to the loop bit
+for bit (float32, CPU, one intra-op thread; see ``stacked``). Networks in general go through ``torch.func.vmap`` of
+``torch.func.grad``, on a GPU only: on the CPU a student's bits would depend on how many are trained beside it.
 Everything else in a step is elementwise, or a reduction that never crosses the students axis.
 """
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from kd_uncertainty.population.backends.program import Batches, Gradients, Program, mode_on
-from kd_uncertainty.population.backends.stacked import stacked_forward
+from kd_uncertainty.population.backends.stacked import is_stack, stacked_forward
 from kd_uncertainty.population.contract import Build, Cohort, Facts, Loss, Monitor, State
 from kd_uncertainty.population.dropout import (
     dropout_keys,
@@ -51,10 +52,21 @@ def train_cohort(
 
 
 def obstacle(network: nn.Module, facts: Facts) -> str | None:
-    """Return why the students cannot be trained so, if they cannot: state or randomness that torch.func does not carry.
+    """Return why the students cannot be trained so, if they cannot.
 
-    These are dropout other than ``nn.Dropout``, batch normalisation, any buffers, and frozen parameters.
+    It may be for state or randomness that torch.func does not carry (dropout other than ``nn.Dropout``, batch
+    normalisation, any buffers, and frozen parameters), or, on the CPU, because a student would depend on the others.
     """
+    if (clause := _what_torch_func_does_not_carry(network)) or facts.device.type != "cpu":
+        return clause
+    if facts.options.precision == "bf16":
+        return "vmap does not take bf16 on the CPU"
+    if not is_stack(network):
+        return "vmap on the CPU takes Linear layers, elementwise activations and dropout, one after another, only"
+    return None
+
+
+def _what_torch_func_does_not_carry(network: nn.Module) -> str | None:
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and type(module) is not nn.Dropout and module.p > 0:
             return f"the network has dropout of another kind ({type(module).__name__})"

@@ -110,8 +110,10 @@ def make_design(
             f"their coefficients are not determined; drop collinear features, or use rank_deficient: minimum_norm"
         )
     left, singular, right = left[:, kept], singular[kept], right[kept]
-    length = np.sqrt(singular**2 + ridge)
-    basis, back, penalty = left * (singular / length), right / length[:, None], ridge / length**2
+    # without squares, which leave the range of float64 beyond 1e154 and below 1e-154
+    root_ridge = np.sqrt(ridge)
+    length = np.hypot(singular, root_ridge)
+    basis, back, penalty = left * (singular / length), right / length[:, None], np.square(root_ridge / length)
     if intercept:
         root = np.sqrt(len(inputs))
         basis = np.column_stack([np.full(len(inputs), 1 / root), basis])

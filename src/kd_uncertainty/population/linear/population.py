@@ -45,7 +45,7 @@ def train_students(train: Train, seeds: Seeds, *, threads: int = 1) -> Floats:
         threads: threads over students; no result depends on them.
 
     Raises:
-        UserError: if there is no seed.
+        UserError: if there is no seed, a seed is no integer of 64 bits, or threads is below 1.
     """
     return np.concatenate(list(_over_pieces(lambda piece: _train_blocks(train, piece), seeds, threads)))
 
@@ -62,7 +62,7 @@ def linear_population(
         threads: threads over students; no result depends on them.
 
     Raises:
-        UserError: if there is no seed.
+        UserError: if there is no seed, a seed is no integer of 64 bits, or threads is below 1.
     """
 
     def moments(piece: Seeds) -> LinearPopulation:
@@ -90,9 +90,9 @@ def _train_blocks(train: Train, seeds: Seeds) -> Floats:
 
 def _over_pieces(work: Callable[[Seeds], Result], seeds: Seeds, threads: int) -> Iterator[Result]:
     """Yield the result of every piece of the seeds in order; at most two a thread wait to be taken."""
-    seeds = np.ascontiguousarray(seeds, dtype=np.uint64)
-    if seeds.ndim != 1 or len(seeds) == 0:
-        raise UserError(f"linear students: the seeds must be a list of at least one number, not of shape {seeds.shape}")
+    seeds = _checked_seeds(seeds)
+    if not isinstance(threads, int | np.integer) or threads < 1:
+        raise UserError(f"linear students: threads is {threads}; set it to a whole number, 1 or more")
     if len(seeds) >= _COMPILED_FROM:
         library.obstacle()  # loads it where there is a compiler; numpy draws the same bits, more slowly
     pieces = (seeds[top : top + PIECE] for top in range(0, len(seeds), PIECE))
@@ -108,3 +108,21 @@ def _over_pieces(work: Callable[[Seeds], Result], seeds: Seeds, threads: int) ->
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+
+def _checked_seeds(seeds: Seeds) -> Seeds:
+    # numpy makes float64 of a list with numbers on both sides of 2^63, so lists stay objects until they are checked
+    given = np.asarray(seeds, dtype=None if hasattr(seeds, "dtype") else object)
+    if given.ndim != 1 or len(given) == 0:
+        raise UserError(f"linear students: the seeds must be a list of at least one number, not of shape {given.shape}")
+    integers = given.dtype.kind in "iu" or (
+        given.dtype.kind == "O"
+        and all(isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in given)
+    )
+    # compared as Python's integers, since numpy's types have no common range
+    if not integers or int(given.min()) < 0 or int(given.max()) >= 1 << 64:
+        raise UserError(
+            "linear students: the seeds must be integers from 0 to 2^64 - 1, because others would be rounded or "
+            "wrapped to equal ones; round them yourself, for example with numpy.uint64"
+        )
+    return np.ascontiguousarray(given, dtype=np.uint64)

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-pthread")
 """Both GCC and Clang compute a * b + c as one operation unless told otherwise, as ``normals.inl`` tells them."""
 _NAME = "kd_uncertainty_kernel"
 _CACHE = "TORCH_EXTENSIONS_DIR"
+_ABANDONED_SECONDS = 3600.0
 
 
 class BuildError(Exception):
@@ -70,12 +72,13 @@ def ensure_library() -> Path:
 def _compile(path: Path) -> None:
     _logger.info("compiling the native kernel, once, into %s (about ten seconds)", path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path.parent)
     # A folder of its own, so that processes that compile at the same time do not meet; the last one's file stays.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder, _ninja_on_the_path():
         try:
             from torch.utils.cpp_extension import load
 
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _quiet("torch.utils.cpp_extension"):
                 warnings.simplefilter("ignore")  # torch's advice about compilers that it has not been tried with
                 load(_NAME, [str(KERNEL / "train.cpp")], extra_cflags=list(FLAGS), build_directory=folder,
                      is_python_module=False)  # fmt: skip
@@ -86,6 +89,13 @@ def _compile(path: Path) -> None:
             raise BuildError("the kernel cannot be compiled (the compiler left no library)")
         with artefacts.atomic_write(path) as temporary:
             shutil.copyfile(built, temporary)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Delete what compilations that were killed left behind."""
+    for left in folder.glob("build-*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager
@@ -103,8 +113,25 @@ def _ninja_on_the_path() -> Iterator[None]:
         os.environ["PATH"] = before
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger from printing what is said in one line anyway."""
+    logger = logging.getLogger(name)
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def _reason(error: Exception) -> str:
-    """Return the line of a failed build that tells most: the first that speaks of an error."""
+    """Return the line of a failed build that tells most: that of a missing program, or the first error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower() and not line.startswith("Error building extension")]
+    telling = [
+        line
+        for words in ("not found", "no such file", "cannot find", "error")
+        for line in lines
+        if words in line.lower() and not line.startswith(("Error building extension", "FAILED"))
+    ]
     return (telling or lines or [type(error).__name__])[0][:200]

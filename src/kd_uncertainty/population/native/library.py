@@ -42,15 +42,15 @@ def _load() -> ctypes.CDLL | str:
     try:
         path = ensure_library()
         library = ctypes.CDLL(str(path))
+        library.kd_best_isa.restype = ctypes.c_int64
+        library.kd_train.argtypes = [ctypes.POINTER(Task)]
+        library.kd_words.argtypes = [_address, _address, _int, ctypes.c_uint32, _int, _address, _int]
+        library.kd_normals.argtypes = [_address, _int, ctypes.c_uint64, _int, _address, _int]
+        library.kd_orders.argtypes = [_address, _int, ctypes.c_uint64, _int, _address, _int]
     except BuildError as error:
         return str(error)
-    except OSError as error:
-        return f"the compiled kernel cannot be loaded ({error})"
-    library.kd_best_isa.restype = ctypes.c_int64
-    library.kd_train.argtypes = [ctypes.POINTER(Task)]
-    library.kd_words.argtypes = [_address, _address, _int, ctypes.c_uint32, _int, _address, _int]
-    library.kd_normals.argtypes = [_address, _int, ctypes.c_uint64, _int, _address, _int]
-    library.kd_orders.argtypes = [_address, _int, ctypes.c_uint64, _int, _address, _int]
+    except (OSError, AttributeError) as error:
+        return f"the compiled kernel cannot be loaded ({error}); delete {path.parent}"
     use_implementation(partial(_words, library), partial(_orders, library))  # the same bits, sooner
     use_normals(partial(_normals, library))
     return library

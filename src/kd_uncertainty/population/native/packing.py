@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Tracer
-from torch.nn.functional import relu
 
 from kd_uncertainty.population.contract import State
+from kd_uncertainty.population.layers import chain_of
 
 _LANES = 16  # floats that rows are padded to
 _PANEL = 64  # columns of a panel
@@ -41,7 +39,7 @@ class Layer:
 
 def layers_of(network: nn.Module) -> list[Layer] | str:
     """Return the network as the kernel sees it, or a clause that says why the kernel cannot train it."""
-    modules = _sequence(network) or _chain(network)
+    modules = chain_of(network, _KNOWN)
     if modules is None:
         return "native takes Linear and ReLU layers, one after another, only"
     names = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -62,46 +60,6 @@ def layers_of(network: nn.Module) -> list[Layer] | str:
     if not layers or layers[-1].relu:
         return "native takes networks that end with a Linear layer only"
     return layers
-
-
-def _sequence(network: nn.Module) -> list[nn.Module] | None:
-    """Return the layers of a plain sequence of known ones, or None; much sooner than :func:`_chain`."""
-    if _has_hooks(network):
-        return None
-    if type(network) in _KNOWN:
-        return [network]
-    if not isinstance(network, nn.Sequential) or type(network).forward is not nn.Sequential.forward:
-        return None
-    inner = [_sequence(child) for child in network]  # unlike children(), this repeats a layer that is used twice
-    return None if None in inner else [layer for layers in inner if layers for layer in layers]
-
-
-def _chain(network: nn.Module) -> list[nn.Module] | None:
-    """Return the layers in the order of the forward pass, or None if it does anything but apply them one by one.
-
-    The forward pass is traced symbolically, so networks may be written by hand.
-    """
-    if any(_has_hooks(module) for module in network.modules()):
-        return None
-    try:
-        nodes = list(Tracer().trace(network).nodes)
-    except Exception:  # whatever a user's forward pass raises when it is given a symbol
-        return None
-    layers: list[nn.Module] = []
-    for previous, node in pairwise(nodes):
-        if node.args != (previous,) or set(node.kwargs) - {"inplace"}:
-            return None
-        if node.op == "call_module":
-            layers.append(network.get_submodule(str(node.target)))
-        elif node.target in ("relu", "relu_", torch.relu, torch.relu_, relu):
-            layers.append(nn.ReLU())
-        elif node.op != "output":
-            return None
-    return layers if all(type(layer) in _KNOWN for layer in layers) else None
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def pack(state: State, layers: Sequence[Layer], slots: int) -> Tensor:

@@ -20,7 +20,7 @@ inline V load_unaligned(const float *p) {
     return x;
 }
 
-// The larger of two; y where either is NaN, as the instructions have it.
+// The larger and the smaller of two; y where either is NaN, as the instructions have it.
 inline V maximum(V x, V y) {
 #if LANES == 16
     return _mm512_max_ps(x, y);
@@ -28,6 +28,16 @@ inline V maximum(V x, V y) {
     return _mm256_max_ps(x, y);
 #else
     return x > y ? x : y;
+#endif
+}
+
+inline V minimum(V x, V y) {
+#if LANES == 16
+    return _mm512_min_ps(x, y);
+#elif LANES == 8
+    return _mm256_min_ps(x, y);
+#else
+    return x < y ? x : y;
 #endif
 }
 
@@ -128,7 +138,8 @@ inline V logarithm(V x) {
 // m / (sqrt(v) * scale + epsilon), the heart of Adam, for v >= 0. Division and square root share one slow unit; an
 // estimate and one Newton step on the fast ones give the same to about 2^-22 in half the time.
 inline V adam_direction(V m, V v, float scale, float epsilon) {
-    v = maximum(v, splat(1.17549435e-38f)); // 0 would give 0 * infinity below; sqrt of this is far below epsilon
+    // 0 and infinity would give 0 * infinity below; the square root of the smallest is far below epsilon.
+    v = minimum(splat(3.4e38f), maximum(splat(1.17549435e-38f), v));
 #if LANES == 16
     const V estimate = _mm512_rsqrt14_ps(v);
 #elif LANES == 8
@@ -137,7 +148,7 @@ inline V adam_direction(V m, V v, float scale, float epsilon) {
 #if LANES >= 8
     V root = v * estimate;
     root += root * (0.5f - root * (0.5f * estimate));
-    const V denominator = root * scale + epsilon;
+    const V denominator = minimum(splat(3.4e38f), root * scale + epsilon);
 #if LANES == 16
     V inverse = _mm512_rcp14_ps(denominator);
 #else
