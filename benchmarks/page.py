@@ -68,7 +68,7 @@ def _race(workload: str) -> Any:
 
 def _others(results: Results) -> str:
     rows = []
-    for workload, students in (("W1 T=4", 128), ("W3", 1000)):
+    for workload, students in (("W3", 1000),):
         for name, contender in CONTENDERS.items():
             row = best_row(results, workload, students, name)
             if row is not None:

@@ -53,18 +53,9 @@ class Workload:
 def workloads(quick: bool) -> dict[str, Workload]:
     """Return all workloads by name; the quick ones are small enough for a test."""
     everyone = tuple(CONTENDERS)
-    chosen = ("dataloader", "indexing", "jax", "vmap", "native")
     full = (
         Workload("W1", lambda: digits("W1", (32,), soft_labels()), (1, 8, 32, 128, 1024), 128, everyone, 30),
-        Workload(
-            "W1 T=4",
-            lambda: digits("W1 T=4", (32,), soft_labels(temperature=4.0), mixing=0.9, temperature=4.0),
-            (128,),
-            128,
-            chosen,
-            10,
-        ),
-        Workload("W1b", lambda: digits("W1b", (128, 128), soft_labels()), (1, 8, 32, 128, 1024), 128, everyone, 45),
+        Workload("W1b", lambda: digits("W1b", (128, 128), soft_labels()), (1, 8, 32, 128, 1024), 128, everyone, 45, 15),
         Workload("W3", lambda: tabular(1000), (1000,), 1000, everyone, 20),
     )
     if quick:

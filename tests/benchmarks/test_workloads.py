@@ -71,7 +71,7 @@ def test_populations_that_take_too_long_are_left_out():
 
 def test_workloads_are_those_asked_for():
     found = workloads(quick=False)
-    assert set(found) == {"W1", "W1 T=4", "W1b", "W3"}
+    assert set(found) == {"W1", "W1b", "W3"}
     for name in ("W1", "W1b"):
         assert found[name].populations == (1, 8, 32, 128, 1024)
         assert found[name].main == 128

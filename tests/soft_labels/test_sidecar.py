@@ -322,11 +322,11 @@ def test_an_open_store_outlives_the_file_that_it_was_made_from(tmp_path):
 
 
 def test_float16_costs_what_the_documentation_says():
-    """The worst of these spreads is 1, nearly flat."""
-    for classes, most in ((1000, 1e-6), (3000, 1.4e-6), (10_000, 2.2e-6)):
+    """The spacing of float16 doubles at log-probabilities of -8, where nearly flat ones of 3,000 classes lie."""
+    for classes, most in ((1000, 1e-6), (3000, 2.1e-6), (10_000, 2.6e-6)):
         found = []
-        for spread in (0.3, 1.0, 3.0):
+        for spread in (0.01, 0.3, 1.0, 3.0):
             logits = torch.randn(100, classes, generator=torch.Generator().manual_seed(0)) * spread
             half = torch.log_softmax(logits, -1).half().float()
             found.append(divergences(torch.log_softmax(logits.double(), -1).numpy(), half.numpy()).mean())
-        assert most / 3 < max(found) < most
+        assert 0.7 * most < max(found) < most

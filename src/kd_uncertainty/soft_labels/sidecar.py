@@ -9,7 +9,7 @@ log-probabilities as a plain NumPy array, rows in the file's order:
 
 float16 by default: half the bytes to gather, and one instruction turns eight into float32, so that rows are ready for
 training; the mean Kullback-Leibler divergence from the file's own distributions is below 1e-6 for up to 1,000 classes
-and grows slowly with their number (2e-6 for 10,000). float32 is exact and twice as large. Packed codes would be as
+and grows slowly with their number (2.6e-6 for 10,000). float32 is exact and twice as large. Packed codes would be as
 small as float16 and more exact, but take longer to decode than to gather.
 """
 

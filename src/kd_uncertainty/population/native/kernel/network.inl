@@ -32,7 +32,8 @@ struct Workspace {
         activations.emplace_back(((batch == task.examples ? task.examples : block_rows) + LANES) * input_stride());
         for (int64_t l = 0; l < task.layers; l++) {
             const int64_t in = task.widths[l], out = task.widths[l + 1], padded = round_up(out, 16);
-            layers.push_back({in, out, padded, offset, odd_stride(padded), task.relu[l] != 0, task.bias[l] != 0});
+            const int64_t stride = is_single(l) ? 1 : odd_stride(padded);
+            layers.push_back({in, out, padded, offset, stride, task.relu[l] != 0, task.bias[l] != 0});
             offset += (in + 1) * padded;
             activations.emplace_back(round_up(block_rows, LANES) * layers[l].stride);
             if (l) largest = std::max(largest, padded * round_up(in, 16));
@@ -118,14 +119,14 @@ struct Workspace {
         }
     }
 
-    // The last layer, if it has one output only; see single.inl.
-    bool is_single(int64_t l) const { return l + 1 == int64_t(layers.size()) && layers[l].outputs == 1; }
+    // The last layer of a regression, if it has one output only; see single.inl. Its outputs are not padded.
+    bool is_single(int64_t l) const { return l + 1 == task.layers && task.widths[l + 1] == 1 && task.loss == KD_MSE; }
 
     void forward_single(const Layer &layer, const float *p, const float *inner, int64_t stride, int64_t rows) {
         p += layer.offset; // rows of 16 floats, of which the first is the layer's
         for (int64_t i = 0; i < layer.inputs; i++) single_weights.data[i] = p[16 * i];
         single_forward(inner, stride, rows, round_up(layer.inputs, 16), single_weights.data, p[16 * layer.inputs],
-                       activations.back().data, layer.stride);
+                       activations.back().data);
     }
 
     void backward_single(const Layer &layer, float *state, float *inner, int64_t stride, int64_t rows, bool accumulate,
@@ -134,7 +135,7 @@ struct Workspace {
         float *const g = gradient.data + layer.offset, *const p = state + layer.offset;
         if (!accumulate) std::memset(single_gradient.data, 0, padded * sizeof(float));
         const float bias = single_backward(inner, stride, rows, padded, single_weights.data, relu, with_inputs,
-                                           activations.back().data, layer.stride, single_gradient.data);
+                                           activations.back().data, single_gradient.data);
         if (layer.bias) g[16 * layer.inputs] = accumulate ? g[16 * layer.inputs] + bias : bias;
         if (!update) return;
         for (int64_t i = 0; i < layer.inputs; i++) g[16 * i] = single_gradient.data[i];

@@ -14,31 +14,33 @@ inline V sums_of(V (&parts)[LANES]) {
     return parts[0];
 }
 
-// out[row * out_stride] = inputs[row] . weights + bias. Rows after the last, up to a multiple of LANES, are written too.
+// out[row] = inputs[row] . weights + bias. Rows after the last, up to a multiple of LANES, are written too.
 inline void single_forward(const float *inputs, int64_t stride, int64_t rows, int64_t padded, const float *weights,
-                           float bias, float *out, int64_t out_stride) {
+                           float bias, float *out) {
     for (int64_t row = 0; row < rows; row += LANES, inputs += LANES * stride) {
         V parts[LANES] = {};
         for (int64_t c = 0; c < padded; c += LANES) {
             const V w = load(weights + c);
             UNROLL for (int r = 0; r < LANES; r++) parts[r] += load(inputs + r * stride + c) * w;
         }
-        const V sums = sums_of(parts) + bias;
-        UNROLL for (int r = 0; r < LANES; r++) out[(row + r) * out_stride] = sums[r];
+        store(out + row, sums_of(parts) + bias);
     }
 }
 
 // From the outputs' gradient to that of the weights, added to `gradient`, and that of the inputs, in their place (where
 // they were positive, if a ReLU made them); returns the bias's.
 inline float single_backward(float *inputs, int64_t stride, int64_t rows, int64_t padded, const float *weights,
-                             bool relu, bool inner, const float *out, int64_t out_stride, float *gradient) {
-    float bias = 0.0f;
-    for (int64_t row = 0; row < rows; row++) bias += out[row * out_stride];
+                             bool relu, bool inner, const float *out, float *gradient) {
+    V slopes = {};
+    int64_t first = 0;
+    for (; first + LANES <= rows; first += LANES) slopes += load(out + first);
+    float bias = sum_of(slopes);
+    for (; first < rows; first++) bias += out[first];
     for (int64_t c = 0; c < padded; c += LANES) {
         const V w = load(weights + c);
         V sums[4] = {};
         const auto take = [&](int64_t row, V &sum) {
-            const float slope = out[row * out_stride];
+            const float slope = out[row];
             const V x = load(inputs + row * stride + c);
             sum += slope * x;
             if (inner) store(inputs + row * stride + c, !relu ? slope * w : x > 0.0f ? slope * w : V{});
