@@ -30,7 +30,7 @@ test: $(STAMP)  ## the fast tests
 test-all: $(STAMP)  ## every test, the slow ones too
 	$(BIN)/python -m pytest -n auto
 
-bench: $(BENCH)  ## time our engine beside its peers: about 12 minutes on two cores
+bench: $(BENCH)  ## time our engine beside its peers: about 13 minutes on two cores
 	$(BIN)/python -m benchmarks
 
 $(BENCH): $(STAMP)
