@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.population.tables import curve_table, prediction_tables
 from kd_uncertainty.soft_labels import Source, num_draws, read_soft_labels
 from kd_uncertainty.tasks.examples import example_tensors
+from kd_uncertainty.threads import available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +83,8 @@ def train_students(
 
 
 def _num_workers(execution: ExecutionOptions) -> int:
-    """Processes: as asked for, or one for each core that this process may use (all of them, where none can tell)."""
-    if execution.workers != "auto":
-        return execution.workers
-    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    """Cores to use: as asked for, or all that this process may."""
+    return available_cores() if execution.workers == "auto" else execution.workers
 
 
 def collect_predictions(students: ShardStore, examples: pd.DataFrame) -> Iterator[pa.Table]:
