@@ -97,10 +97,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, store: str) -> Tracked:
 @pytest.fixture
 def global_store(store: str) -> Iterator[None]:
     """What a user does before loading a model by name."""
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store)
     yield
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)  # and not to what it was: MLflow would leave that in the environment
 
 
 class TestFinishedRun:

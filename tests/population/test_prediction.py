@@ -28,3 +28,16 @@ def test_students_do_not_depend_on_their_neighbours():
     assert logits.shape == (5, BATCH_SIZE + 7, 3)
     some = predict(build, {name: values[3:] for name, values in states.items()}, inputs)
     assert torch.equal(some, logits[3:])
+
+
+def test_bits_do_not_depend_on_where_in_memory_inputs_and_parameters_lie():
+    """As those of a table in a file do, and those of a student among others (7 x 5 floats are no 64 bytes)."""
+    build, inputs = mlp(7, 3, 5), torch.randn(300, 7)
+    states = initial_states(build, range(6), CPU)
+    logits = predict(build, states, inputs)
+    for offset in range(1, 16):
+        shifted = torch.empty(inputs.numel() + offset)[offset:].view_as(inputs).copy_(inputs)
+        assert torch.equal(predict(build, states, shifted), logits)
+    for student in range(6):
+        alone = predict(build, {name: values[student].clone()[None] for name, values in states.items()}, inputs)
+        assert torch.equal(alone[0], logits[student])

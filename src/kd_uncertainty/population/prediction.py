@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.func import functional_call
@@ -24,7 +26,8 @@ def predict(build: Build, parameters: State, inputs: Tensor) -> Tensor:
         inputs: (examples, features).
     """
     device = next(iter(parameters.values())).device
-    inputs = inputs.to(device, torch.float32)
+    # Copied, here and below: matrices that start at other addresses may round differently (see ``backends.stacked``).
+    inputs = inputs.to(device, torch.float32, copy=True)
     with torch.no_grad(), reproducible(device):
         network = build().to(device).eval()
         return torch.stack(
@@ -35,6 +38,6 @@ def predict(build: Build, parameters: State, inputs: Tensor) -> Tensor:
         )
 
 
-def _each(parameters: State) -> list[State]:
-    students = len(next(iter(parameters.values())))
-    return [{name: values[student] for name, values in parameters.items()} for student in range(students)]
+def _each(parameters: State) -> Iterator[State]:
+    for student in range(len(next(iter(parameters.values())))):
+        yield {name: values[student].clone() for name, values in parameters.items()}

@@ -13,6 +13,7 @@ from torch.func import functional_call
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks import build_network, import_network
 from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.initialisation import reproducible
 from kd_uncertainty.population.seeds import derive_seed
 from kd_uncertainty.teachers._fitting import fit_members
 from kd_uncertainty.teachers.contract import Fitted, Problem, Teacher, TeacherOptions
@@ -50,9 +51,10 @@ def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], see
     assert isinstance(teacher.options, Options)
     arguments = _with_dropout(teacher.network, teacher.options.rate)
     network = build_network(teacher.network.class_path, arguments, teacher.num_inputs, teacher.num_classes).eval()
-    weights = {name: value[0].to(inputs.device) for name, value in teacher.parameters.items()}
+    weights = {name: value[0].to(inputs.device, copy=True) for name, value in teacher.parameters.items()}
+    inputs = inputs.clone()  # at an address of torch's own, on which rounding may depend
     masks = _Masks(network, seed)
-    with torch.no_grad(), masks:
+    with torch.no_grad(), reproducible(inputs.device), masks:
         return torch.stack([functional_call(network, weights, (inputs,)) for _ in masks.each(draws)])
 
 
