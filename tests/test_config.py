@@ -53,6 +53,7 @@ def test_patterns_become_entries_with_fingerprints_and_own_entries_win(project):
     own = {"type": "mine", "filepath": "mine.parquet"}
     catalog = {
         "classification.source": {"type": "BundledTable", "name": "digits"},
+        "regression.source": {"type": "BundledTable", "name": "diabetes"},
         "{study}.examples": pattern,
         "{study}.task": pattern,
         "classification.task": own,
@@ -64,6 +65,10 @@ def test_patterns_become_entries_with_fingerprints_and_own_entries_win(project):
     entry = expanded["classification.examples"]
     assert entry["filepath"] == f"d/classification/{entry['metadata']['fingerprint']}/t"
     assert not any(name.startswith("{study}") for name in expanded)
+    assert expanded["regression.examples"]["metadata"]["fingerprint"] != entry["metadata"]["fingerprint"]
+    del catalog["regression.source"]
+    with pytest.raises(UserError, match="the entry 'regression.source' is missing"):
+        expand_catalog(catalog, validate_parameters(raw), project.data)
 
 
 def test_own_files_stand_for_their_content_in_later_fingerprints(project, tmp_path):

@@ -12,9 +12,12 @@ from kedro.framework.hooks import hook_impl
 from kd_uncertainty import pipelines
 from kd_uncertainty.cli import user_error
 from kd_uncertainty.fingerprints import MISSING, content_token, source_token
-from kd_uncertainty.pipelines import STAGES, study_pipeline
+from kd_uncertainty.pipelines import STAGES as STAGES_OF
+from kd_uncertainty.pipelines import study_pipeline
 
 from .project import Project
+
+STAGES = STAGES_OF["classification"]
 
 
 class Recorder:

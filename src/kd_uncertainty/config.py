@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.fingerprints import StageFingerprints
-from kd_uncertainty.options import Parameters, StudyOptions
+from kd_uncertainty.options import Parameters, Study
 
 STUDY_PREFIX = "{study}."
 
@@ -70,10 +70,10 @@ def _replace_arguments(merged: Any, own: Any) -> Any:
     return replaced
 
 
-def studies(parameters: Parameters) -> dict[str, StudyOptions]:
+def studies(parameters: Parameters) -> dict[str, Study]:
     """The studies' options by name."""
     sections = {name: getattr(parameters, name) for name in type(parameters).model_fields}
-    return {name: section for name, section in sections.items() if isinstance(section, StudyOptions)}
+    return {name: section for name, section in sections.items() if isinstance(section, Study)}
 
 
 def validate_parameters(raw: Mapping[str, Any]) -> Parameters:
@@ -139,7 +139,7 @@ def _suggestion(location: tuple[Any, ...]) -> str:
 
 
 def expand_catalog(catalog: Mapping[str, Any], parameters: Parameters, project: Path) -> dict[str, Any]:
-    """Write the ``"{study}.<table>"`` entries out for every study, with fingerprints in their paths.
+    """Write the ``"{study}.<table>"`` entries out for every study that has the table, with fingerprints in their paths.
 
     Args:
         catalog: as configured.
@@ -154,7 +154,7 @@ def expand_catalog(catalog: Mapping[str, Any], parameters: Parameters, project: 
         own = {name.removeprefix(f"{study}."): entry for name, entry in catalog.items() if name.startswith(f"{study}.")}
         fingerprints = StageFingerprints(study, parameters, stages, own, project)
         for table, entry in patterns.items():
-            if table not in own:
+            if table not in own and fingerprints.concern(table):
                 expanded[f"{study}.{table}"] = _fill(entry, study, fingerprints)
     return expanded
 

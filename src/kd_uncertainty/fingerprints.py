@@ -21,6 +21,7 @@ import sklearn
 from kedro.pipeline import Pipeline
 
 from kd_uncertainty.artefacts import sha256_of
+from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks import import_network
 from kd_uncertainty.options import Parameters
 from kd_uncertainty.typed import Options
@@ -60,6 +61,10 @@ class StageFingerprints:
         self._versions = FORMAT_VERSIONS
         self._known: dict[str, str] = {}
 
+    def concern(self, table: str) -> bool:
+        """Whether the study has the table at all."""
+        return f"{self._study}.{table}" in self._pipeline.datasets()
+
     def of(self, stage: str) -> str:
         """The stage's fingerprint."""
         if stage not in self._known:
@@ -74,6 +79,8 @@ class StageFingerprints:
         table = name.removeprefix(f"{self._study}.")
         if table in self._own:
             return self._own_token(name, self._own[table])
+        if table not in self._stages:
+            raise UserError(f"catalog: the entry '{name}' is missing, which no stage writes; add it to a catalog file")
         return self.of(self._stages[table])
 
     def _own_token(self, name: str, entry: Mapping[str, Any]) -> Any:

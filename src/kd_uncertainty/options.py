@@ -20,8 +20,14 @@ from pydantic import (
 
 from kd_uncertainty.networks.options import NetworkOptions
 from kd_uncertainty.population.options import TrainingOptions
+from kd_uncertainty.regression.bootstrap import BootstrapOptions
+from kd_uncertainty.regression.initialisation import InitialisationOptions
+from kd_uncertainty.regression.options import ValueResponsesOptions, ValueStudentsOptions
+from kd_uncertainty.regression.remedies import RemediesOptions
+from kd_uncertainty.regression.student_output import StudentOutputOptions
+from kd_uncertainty.regression.teacher_output import TeacherOutputOptions
 from kd_uncertainty.schemas import NO_TEACHER
-from kd_uncertainty.tasks.options import IngestionOptions, Split
+from kd_uncertainty.tasks.options import IngestionOptions, Split, TableOptions
 from kd_uncertainty.teachers.contract import TeacherOptions, teacher_options
 from kd_uncertainty.typed import Fraction, Options, Seed, Share
 
@@ -32,12 +38,15 @@ __all__ = [
     "NetworkOptions",
     "Parameters",
     "PropagationOptions",
+    "RegressionStudyOptions",
     "ReportingOptions",
     "ResponsesOptions",
     "StudentsOptions",
+    "Study",
     "StudyOptions",
     "TeachersOptions",
     "TrainingOptions",
+    "ValuePropagationOptions",
 ]
 
 Item = TypeVar("Item")
@@ -162,14 +171,54 @@ class ReportingOptions(Options):
     split: Split = "test"
 
 
-class StudyOptions(Options):
-    """All sections of one study."""
+class Study(Options):
+    """A study: one section for each of its stages."""
+
+
+class StudyOptions(Study):
+    """All sections of the classification study."""
 
     ingestion: IngestionOptions
     teachers: TeachersOptions
     responses: ResponsesOptions = ResponsesOptions()
     students: StudentsOptions
     propagation: PropagationOptions = PropagationOptions()
+    reporting: ReportingOptions = ReportingOptions()
+
+
+class CostOptions(Options):
+    """What things cost, in any one unit, for the advice on how to spend a budget."""
+
+    response: PositiveFloat = Field(1.0, description="one response of the teacher to every training example")
+    student: PositiveFloat = Field(1.0, description="training and keeping one student")
+    budgets: NonEmpty[PositiveFloat] = Field((10.0, 30.0, 100.0), description="what may be spent in all")
+
+
+class ValuePropagationOptions(Options):
+    """How the uncertainty of real-valued predictions is analysed."""
+
+    confidence: Fraction = 0.95
+    num_bootstrap: Annotated[int, Field(ge=20)] = 400
+    response_share_threshold: Fraction = Field(
+        0.25, description="responses are enough once their share of inter-student variance is below this"
+    )
+    costs: CostOptions = CostOptions()
+    seed: Seed = 4
+
+
+class RegressionStudyOptions(Study):
+    """All sections of the regression study: the chain, then the paper's experiments (arXiv 2601.18909)."""
+
+    ingestion: TableOptions
+    teachers: TeachersOptions
+    responses: ValueResponsesOptions = ValueResponsesOptions()
+    students: ValueStudentsOptions
+    propagation: ValuePropagationOptions = ValuePropagationOptions()
+    teacher_output: TeacherOutputOptions = TeacherOutputOptions()
+    initialisation: InitialisationOptions = InitialisationOptions()
+    bootstrap: BootstrapOptions = BootstrapOptions()
+    student_output: StudentOutputOptions = StudentOutputOptions()
+    remedies: RemediesOptions = RemediesOptions()
     reporting: ReportingOptions = ReportingOptions()
 
 
@@ -190,4 +239,5 @@ class Parameters(Options):
     """Everything under ``conf/*/parameters``: one section a study, and how to execute."""
 
     classification: StudyOptions
+    regression: RegressionStudyOptions
     execution: ExecutionOptions = ExecutionOptions()

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from kd_uncertainty.pipelines import study_pipeline
+from kd_uncertainty.pipelines import STAGES, study_pipeline
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every study by name; ``<study>_from_responses`` leaves the teachers out, for one's own soft labels."""
-    classification = study_pipeline("classification")
-    return {
-        "__default__": classification,
-        "classification": classification,
-        "classification_from_responses": study_pipeline("classification", without=("teachers", "responses")),
-    }
+    """Every study by name; ``<study>_from_responses`` leaves the teachers out, for responses of one's own."""
+    whole = {study: study_pipeline(study) for study in STAGES}
+    started = {f"{study}_from_responses": study_pipeline(study, without=("teachers", "responses")) for study in STAGES}
+    return {"__default__": whole["classification"], **whole, **started}

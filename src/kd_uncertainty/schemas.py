@@ -14,6 +14,8 @@ from kd_uncertainty.errors import UserError
 
 ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
 """What makes two students belong to the same arm."""
+VALUE_ARM_KEYS = ("model", "teacher", "target", "noise", "num_responses", "weighting", "mixing")
+"""The same for students that predict real values."""
 NO_TEACHER = "none"
 """The teacher of students that are trained on the data's own labels."""
 FACTORS = ("response", "initialisation", "order")
@@ -21,9 +23,17 @@ FACTORS = ("response", "initialisation", "order")
 SEED_COLUMNS = tuple(f"{factor}_seed" for factor in FACTORS)
 
 _INTERVAL = {"estimate": "float", "lower": "float", "upper": "float"}
+VALUE_METRICS = ("mse", "mae", "r2", "mse_to_teacher", "residual_variance")
+"""Of students that predict numbers."""
+
 _ARM = {"arm": "int", "teacher": "text", "target": "text", "num_responses": "int", "weighting": "text"} | {
     "mixing": "float",
     "temperature": "float",
+}
+_VALUE_ARM = {"arm": "int", "model": "text", "teacher": "text", "target": "text", "noise": "float"} | {
+    "num_responses": "int",
+    "weighting": "text",
+    "mixing": "float",
 }
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
@@ -48,27 +58,34 @@ def _check(table: str, data: Any, columns: Mapping[str, str]) -> None:
             raise UserError(f"table {table}: column '{column}' must hold {kind}, holds {data[column].dtype}")
 
 
+def _arm(data: Any) -> dict[str, str]:
+    """The columns that name an arm; only students that predict real values are of several models."""
+    return _VALUE_ARM if "model" in getattr(data, "columns", ()) else _ARM
+
+
 def examples(data: Any) -> None:
-    """One row an example: inputs, target and split."""
-    _check(
-        "examples",
-        data,
-        {"example_id": "int", "split": "text", "inputs": "any", "target": "int", "source_target": "int"}
-        | {"label_flipped": "bool"},
-    )
+    """One row an example: inputs, target and split; classes also before label noise."""
+    columns = {"example_id": "int", "split": "text", "inputs": "any"}
+    if "label_flipped" in getattr(data, "columns", ()):
+        columns |= {"target": "int", "source_target": "int", "label_flipped": "bool"}
+    else:
+        columns |= {"target": "float"}
+    _check("examples", data, columns)
     if data["example_id"].duplicated().any():
         raise UserError("table examples: an example_id is there twice")
 
 
 def teacher_curves(data: Any) -> None:
     """One row a teacher, member and epoch."""
-    losses = {"train_loss": "float", "validation_nll": "float", "validation_accuracy": "float"}
+    of_classes = ("validation_nll", "validation_accuracy")
+    curves = ("validation_mse",) if "validation_mse" in getattr(data, "columns", ()) else of_classes
+    losses = dict.fromkeys(("train_loss", *curves), "float")
     _check("teacher_curves", data, {"teacher": "text", "member": "int", "epoch": "int"} | losses)
 
 
 def plan(data: Any) -> None:
     """One row a student: its arm and its three seeds."""
-    _check("plan", data, {"student": "int", **_ARM, **dict.fromkeys(SEED_COLUMNS, "int")})
+    _check("plan", data, {"student": "int", **_arm(data), **dict.fromkeys(SEED_COLUMNS, "int")})
 
 
 def student_curves(data: Any) -> None:
@@ -78,7 +95,13 @@ def student_curves(data: Any) -> None:
 
 def predictions(data: Any) -> None:
     """One row a student and example."""
-    _check("predictions", data, {"student": "int", "example_id": "int", "split": "text", "logits": "any"})
+    answer = {"prediction": "float"} if "prediction" in getattr(data, "columns", ()) else {"logits": "any"}
+    _check("predictions", data, {"student": "int", "example_id": "int", "split": "text", **answer})
+
+
+def linear_students(data: Any) -> None:
+    """One row a student in closed form: coefficients in order of features, then the intercept."""
+    _check("linear_students", data, {"student": "int", "parameters": "any"})
 
 
 def teacher_metrics(data: Any) -> None:
@@ -94,18 +117,20 @@ def reliability(data: Any) -> None:
 
 def student_metrics(data: Any) -> None:
     """One row a student and split."""
-    metrics = ("accuracy", "nll", "brier", "ece", "agreement", "kl_to_teacher")
-    _check("student_metrics", data, {"student": "int", **_ARM, "split": "text", **dict.fromkeys(metrics, "float")})
+    of_classes = ("accuracy", "nll", "brier", "ece", "agreement", "kl_to_teacher")
+    arm = _arm(data)
+    metrics = dict.fromkeys(of_classes if arm is _ARM else VALUE_METRICS, "float")
+    _check("student_metrics", data, {"student": "int", **arm, "split": "text", **metrics})
 
 
 def arm_metrics(data: Any) -> None:
     """One row an arm, split and metric."""
-    _check("arm_metrics", data, {**_ARM, "split": "text", "metric": "text", **_INTERVAL})
+    _check("arm_metrics", data, {**_arm(data), "split": "text", "metric": "text", **_INTERVAL})
 
 
 def variance_components(data: Any) -> None:
     """One row an arm, split and component."""
-    _check("variance_components", data, {**_ARM, "split": "text", "component": "text", **_INTERVAL})
+    _check("variance_components", data, {**_arm(data), "split": "text", "component": "text", **_INTERVAL})
 
 
 def response_budget(data: Any) -> None:
@@ -116,3 +141,53 @@ def response_budget(data: Any) -> None:
         data,
         {"teacher": "text", "target": "text", **dict.fromkeys(figures, "float"), "recommended_num_responses": "any"},
     )
+
+
+def _with_interval(*names: str) -> dict[str, str]:
+    """Columns of quantities with their bounds."""
+    return {f"{name}{bound}": "float" for name in names for bound in ("", "_lower", "_upper")}
+
+
+_ADVISED = {"num_responses": "int", "num_students": "int", **_with_interval("variance"), "same_choice_share": "float"}
+_SPENT = dict.fromkeys(("cost_per_response", "cost_per_student", "budget"), "float")
+
+
+def advice(data: Any) -> None:
+    """One row a curve, way of deployment and budget: what to spend it on."""
+    _check("advice", data, {"deployment": "text", "responses": "text", **_SPENT, **_ADVISED})
+
+
+def teacher_output(data: Any) -> None:
+    """One row a model and noise of the teacher's output."""
+    keys = {"model": "text", "noise": "float", "noise_variance": "float", "num_students": "int"}
+    figures = dict.fromkeys(("closed_form_variance", "closed_form_mse", "teacher_mse"), "float")
+    _check("teacher_output", data, {**keys, **_with_interval("inter_variance", "test_mse"), **figures})
+
+
+def initialisation(data: Any) -> None:
+    """One row a kind of targets, kind of start and size of the perturbation."""
+    keys = {"targets": "text", "initialisation": "text", "sigma": "float", "num_students": "int"}
+    figures = ("parameter_dispersion", "trained_dispersion", "inter_variance", "test_mse")
+    _check("initialisation", data, {**keys, **_with_interval(*figures), "teacher_mse": "float"})
+
+
+def bootstrap(data: Any) -> None:
+    """One row a model, kind of targets and size of the resamples."""
+    keys = {"model": "text", "targets": "text", "fraction": "float", "size": "int", "num_students": "int"}
+    _check("bootstrap", data, {**keys, **_with_interval("inter_variance", "test_mse"), "teacher_mse": "float"})
+
+
+def student_output(data: Any) -> None:
+    """One row a source, model, target and subset of the test points."""
+    keys = dict.fromkeys(("source", "role", "model", "target", "subset"), "text")
+    figures = ("entropy", "intra_variance", "accuracy", "entropy_ratio")
+    _check("student_output", data, {**keys, "num_students": "int", **_with_interval(*figures)})
+
+
+def remedies(data: Any) -> None:
+    """One row a model, noise, number of responses and method of combining them."""
+    keys = {"model": "text", "noise": "float", "num_responses": "int", "method": "text"}
+    counts = {"responses_used": "any", "num_students": "int"}
+    figures = ("inter_variance", "test_mse", "variance_ratio", "equal_budget_ratio")
+    theory = {"predicted_ratio": "float", "closed_form_variance": "float"}
+    _check("remedies", data, {**keys, **counts, **_with_interval(*figures), **theory})

@@ -1,12 +1,36 @@
 """The base of every options section and the number types that they share."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+Item = TypeVar("Item")
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _one_is_a_list(value: Any) -> Any:
+    return (value,) if isinstance(value, int | float | str) else value
+
+
+def _each_once(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{list(values)} names a value twice; name each once")
+    return values
+
+
+Distinct = Annotated[tuple[Item, ...], Field(min_length=1), BeforeValidator(_one_is_a_list), AfterValidator(_each_once)]
+"""Values of one dial, at least one, each once; a single value stands for a list of it."""
 
 
 class Options(BaseModel):

@@ -1,12 +1,14 @@
 """Cohorts are cut without mixing up anybody, and divergence names the right student."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.population.contract import Cohort, require_finite
 
-from .worlds import CPU, world
+from .worlds import CPU, resampled, world
 
 
 def test_slices_keep_every_student_whole():
@@ -55,6 +57,16 @@ def test_students_keep_their_table_and_their_switch_in_a_slice():
     assert part.switch_step.tolist() == [2, 5]
     assert (part.loss, part.mixing_after.dtype, part.tables.dtype) == ("mse", torch.float32, torch.int64)
     assert world(3, 20, 4, 3)[2][1:].table_index.tolist() == [0, 1]
+
+
+def test_students_keep_their_rows_in_a_slice():
+    cohort = world(6, 20, 4, 3)[2]
+    assert (cohort.rows, cohort.num_rows, cohort[2:].to(CPU).rows) == (None, 20, None)
+    resample = resampled(cohort, 33)
+    part = resample[2:5].to(CPU)
+    assert torch.equal(part.rows, resample.rows[2:5])
+    assert (part.num_rows, part.rows.dtype) == (33, torch.int64)
+    assert dataclasses.replace(cohort, targets=cohort.targets[:1], tables=torch.zeros(6).long())[1:].num_rows == 20
 
 
 def test_mixing_switches_at_each_students_own_step():

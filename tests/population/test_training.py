@@ -9,15 +9,16 @@ import torch
 from torch import nn
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.population import choice
+from kd_uncertainty.population import choice, training
 from kd_uncertainty.population.contract import Cohort, Monitor
 from kd_uncertainty.population.initialisation import initial_states
 from kd_uncertainty.population.losses import distillation_loss
+from kd_uncertainty.population.native import library
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.seeds import batch_orders
 from kd_uncertainty.population.training import predict, train
 
-from .worlds import CPU, Residual, mlp, normalised, regression_world, world
+from .worlds import CPU, Residual, mlp, normalised, regression_world, resampled, switching, world
 
 SGD = {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 1e-3, "learning_rate": 0.05}
 OPTIMISERS = {
@@ -178,15 +179,18 @@ def test_validation_curves_end_at_the_trained_networks():
     build, held_out = mlp(8, 3, 10), (torch.randn(25, 8), torch.randint(0, 3, (25,)))
     options = TrainingOptions(epochs=3, batch_size=16)
     trained = train(build, inputs, labels, cohort, options, validation=held_out, chunk_size=3)
-    assert trained.validation_nll.shape == trained.validation_accuracy.shape == (4, 3)
+    assert {name: values.shape for name, values in trained.validation.items()} == {
+        "validation_nll": (4, 3),
+        "validation_accuracy": (4, 3),
+    }
     for student in range(4):
         network = build()
         network.load_state_dict({name: values[student] for name, values in trained.parameters.items()})
         logits = network(held_out[0]).detach()
         nll = nn.functional.cross_entropy(logits, held_out[1])
-        torch.testing.assert_close(trained.validation_nll[student, -1], nll)
+        torch.testing.assert_close(trained.validation["validation_nll"][student, -1], nll)
         accuracy = (logits.argmax(-1) == held_out[1]).float().mean()
-        torch.testing.assert_close(trained.validation_accuracy[student, -1], accuracy)
+        torch.testing.assert_close(trained.validation["validation_accuracy"][student, -1], accuracy)
     _assert_equal(train(build, inputs, labels, cohort, options), trained)
 
 
@@ -267,14 +271,140 @@ def test_a_backend_may_report_several_epochs_at_once_unless_each_is_looked_at(mo
     assert counts == [6, 6, 3]
     held_out = inputs[:9], labels[:9]
     expected, found = run(backend="vmap", validation=held_out), run(backend="pairs", validation=held_out)
-    assert torch.equal(found.validation_nll, expected.validation_nll)
+    assert torch.equal(found.validation["validation_nll"], expected.validation["validation_nll"])
     assert seen == [(False, 2), (True, 1)]
 
 
-def test_regressions_have_no_curves_of_classes():
-    inputs, labels, cohort = regression_world(2, 20, 3, 1)
-    with pytest.raises(ValueError, match="leave validation out for the loss mse"):
-        train(mlp(3, 1), inputs, labels, cohort, TrainingOptions(epochs=1), validation=(inputs, labels))
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_regressions_have_curves_of_squared_errors(outputs):
+    inputs, labels, cohort = regression_world(5, 40, 3, outputs)
+    build, held_out = mlp(3, outputs, 6), (inputs[:25] + 1, labels[:25])
+    run = functools.partial(train, build, inputs, labels, cohort, validation=held_out)
+    trained = run(options=TrainingOptions(epochs=3, batch_size=16))
+    assert list(trained.validation) == ["validation_mse"]
+    for epochs in (1, 3):  # the curve's value after an epoch is that of a training that ends there
+        shorter = run(options=TrainingOptions(epochs=epochs, batch_size=16), chunk_size=2)
+        for student in range(5):
+            network = build()
+            network.load_state_dict({name: values[student] for name, values in shorter.parameters.items()})
+            expected = nn.functional.mse_loss(network(held_out[0]), held_out[1]).detach()
+            torch.testing.assert_close(trained.validation["validation_mse"][student, epochs - 1], expected)
+        assert torch.equal(shorter.validation["validation_mse"], trained.validation["validation_mse"][:, :epochs])
+    without = train(build, inputs, labels, cohort, TrainingOptions(epochs=3, batch_size=16))
+    _assert_equal(without, trained)
+    assert without.validation == {}
+
+
+needs_kernel = pytest.mark.skipif(library.obstacle() is not None, reason="no compiler")
+every_backend = pytest.mark.parametrize("backend", ["loop", "vmap", pytest.param("native", marks=needs_kernel)])
+
+
+@every_backend
+@pytest.mark.parametrize("batch_size", [8, 64])
+@pytest.mark.parametrize("size", [1, 13, 30, 50])
+@pytest.mark.parametrize("world_of", [world, regression_world])
+def test_a_resample_trains_as_a_data_set_of_its_own(backend, batch_size, size, world_of):
+    inputs, labels, cohort = world_of(4, 30, 7, 3)
+    cohort = switching(resampled(cohort, size))
+    options = TrainingOptions(epochs=3, batch_size=batch_size, schedule="cosine")
+    run = functools.partial(train, mlp(7, 3, 9), options=options, backend=backend)
+    trained = run(inputs, labels, cohort)
+    for student in range(4):
+        rows, targets = cohort.rows[student], cohort.targets[cohort.table_index[student]]
+        own = dataclasses.replace(
+            cohort[student : student + 1], targets=targets[rows].unsqueeze(0), tables=None, rows=None
+        )
+        _assert_equal(run(inputs[rows], labels[rows], own), trained, slice(student, student + 1))
+
+
+@every_backend
+@pytest.mark.parametrize("batch_size", [8, 30])
+@pytest.mark.parametrize("optimiser", ["momentum", "adam"])
+def test_all_rows_once_and_in_order_are_no_rows(backend, batch_size, optimiser):
+    inputs, labels, cohort = world(5, 30, 7, 3)
+    options = TrainingOptions(epochs=3, batch_size=batch_size, **OPTIMISERS[optimiser])
+    run = functools.partial(train, mlp(7, 3, 9), inputs, labels, options=options, backend=backend)
+    plain = run(cohort=cohort)
+    _assert_equal(run(cohort=dataclasses.replace(cohort, rows=torch.arange(30).repeat(5, 1))), plain)
+    resample = run(cohort=dataclasses.replace(cohort, rows=torch.arange(30).flip(0).repeat(5, 1)))
+    assert not torch.equal(resample.losses, plain.losses)  # the order of rows counts
+
+
+@every_backend
+@pytest.mark.parametrize("batch_size", [8, 64])
+def test_a_resample_does_not_depend_on_neighbours_chunks_or_threads(backend, batch_size):
+    inputs, labels, cohort = regression_world(7, 30, 7, 1)
+    cohort, options = resampled(cohort, 45), TrainingOptions(epochs=3, batch_size=batch_size)
+    run = functools.partial(train, mlp(7, 1, 9), inputs, labels, options=options, backend=backend)
+    everybody = run(cohort=cohort)
+    _assert_equal(run(cohort=cohort, chunk_size=3), everybody)
+    _assert_equal(run(cohort=cohort, threads=3), everybody)
+    _assert_equal(run(cohort=cohort[2:4]), everybody, slice(2, 4))
+    others = dataclasses.replace(cohort, rows=cohort.rows.flip(0))
+    others.rows[3] = cohort.rows[3]
+    found = run(cohort=others)
+    assert torch.equal(found.losses[3], everybody.losses[3])
+    assert (found.losses != everybody.losses).any(dim=1).tolist() == [True, True, True, False, True, True, True]
+
+
+def test_a_dry_run_meets_the_batches_of_the_rows(monkeypatch):
+    """Of 13 rows the partial batch is of 5 examples, of 40 there is none, whatever the data have."""
+    inputs, labels, cohort = world(3, 30, 7, 3)
+    seen, choose = [], training.choose_backend
+
+    def watched(build, backend, some, *arguments):
+        seen.append(len(some))
+        return choose(build, backend, some, *arguments)
+
+    monkeypatch.setattr(training, "choose_backend", watched)
+    for students in (cohort, resampled(cohort, 13), resampled(cohort, 40)):
+        train(mlp(7, 3), inputs, labels, students, TrainingOptions(epochs=1, batch_size=8))
+    assert seen == [30, 13, 40]
+
+
+@every_backend
+def test_parameters_to_start_from_replace_the_drawn_ones(backend):
+    inputs, labels, cohort = world(5, 30, 7, 3)
+    build, options = mlp(7, 3, 9), TrainingOptions(epochs=3, batch_size=8)
+    run = functools.partial(train, build, inputs, labels, options=options, backend=backend)
+    drawn = initial_states(build, cohort.initialisation_seeds, CPU)
+    before = {name: values.clone() for name, values in drawn.items()}
+    expected, others = run(cohort=cohort), dataclasses.replace(cohort, initialisation_seeds=(1, 2, 3, 4, 5))
+    for chunk_size in (2, 32):
+        _assert_equal(run(cohort=others, initial=drawn, chunk_size=chunk_size), expected)
+    assert all(torch.equal(drawn[name], values) for name, values in before.items())  # left as found
+    double = {name: values.double().mT.contiguous().mT for name, values in drawn.items() if values.dim() == 3}
+    _assert_equal(run(cohort=others, initial=drawn | double), expected)
+    reverse = {name: values.flip(0) for name, values in drawn.items()}
+    assert not torch.equal(run(cohort=cohort, initial=reverse).losses, expected.losses)
+
+
+@every_backend
+def test_a_training_may_go_on_from_where_another_ended(backend):
+    """Full batches and plain SGD know nothing of the epoch, so that two trainings of two are one of four."""
+    inputs, labels, cohort = world(5, 30, 7, 3)
+    run = functools.partial(train, mlp(7, 3, 9), inputs, labels, cohort, backend=backend)
+    two, four = (TrainingOptions(epochs=epochs, batch_size=30, **OPTIMISERS["sgd"]) for epochs in (2, 4))
+    first, whole = run(options=two), run(options=four)
+    second = run(options=two, initial=first.parameters)
+    assert torch.equal(torch.cat([first.losses, second.losses], dim=1), whole.losses)
+    assert all(torch.equal(second.parameters[name], values) for name, values in whole.parameters.items())
+
+
+def test_buffers_are_gone_on_from_too():
+    inputs, labels, cohort = world(3, 30, 8, 3)
+    run = functools.partial(train, functools.partial(normalised, 8, 3), inputs, labels, cohort)
+    two, four = (TrainingOptions(epochs=epochs, batch_size=30, **OPTIMISERS["sgd"]) for epochs in (2, 4))
+    second, whole = run(options=two, initial=run(options=two).parameters), run(options=four)
+    assert second.parameters["1.num_batches_tracked"].tolist() == [4, 4, 4]
+    assert all(torch.equal(second.parameters[name], values) for name, values in whole.parameters.items())
+
+
+def test_parameters_to_start_from_are_those_of_the_network():
+    inputs, labels, cohort = world(2, 20, 7, 3)
+    drawn = initial_states(mlp(7, 3, 9), cohort.initialisation_seeds, CPU)
+    with pytest.raises(ValueError, match=r"the initial 0.weight is of shape \(2, 9, 7\) and needs \(2, 8, 7\)"):
+        train(mlp(7, 3, 8), inputs, labels, cohort, TrainingOptions(epochs=1), initial=drawn)
 
 
 def test_linear_regressions_reach_the_least_squares_solution_of_their_mixture():

@@ -59,6 +59,13 @@ def switching(cohort: Cohort) -> Cohort:
     return dataclasses.replace(cohort, switch_step=steps, mixing_after=1 - cohort.mixing)
 
 
+def resampled(cohort: Cohort, size: int) -> Cohort:
+    """The same students, each on a bootstrap resample of its own of this size."""
+    generator = torch.Generator().manual_seed(size)
+    rows = torch.randint(0, cohort.targets.shape[1], (len(cohort), size), generator=generator)
+    return dataclasses.replace(cohort, rows=rows)
+
+
 def block(target: str, **changes: Any) -> SimpleNamespace:
     """A block of arms."""
     settings = {"teachers": None, "num_responses": (1,), "mixing": (1.0,), "temperature": (1.0,)}

@@ -193,7 +193,7 @@ def test_the_digest_of_a_table_sees_every_cell_and_name():
 
 def test_bundled_tables_are_known_by_name():
     assert load_bundled("wine").shape == (178, 14)
-    with pytest.raises(UserError, match="choose one of breast_cancer, digits, wine"):
+    with pytest.raises(UserError, match="choose one of breast_cancer, diabetes, digits, wine"):
         load_bundled("iris")
 
 

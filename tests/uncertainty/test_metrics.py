@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS, VALUE_ARM_KEYS, VALUE_METRICS
 from kd_uncertainty.uncertainty.metrics import METRICS, arm_metrics, mean_interval
 
 from .worlds import crossing
@@ -96,3 +96,30 @@ def test_strangers_and_gaps_are_named():
         arm_metrics(student_metrics, plan[:-1])
     with pytest.raises(UserError, match=r"arm 0, split validation: .*full crossing"):
         arm_metrics(student_metrics[student_metrics["student"] != 7], plan)
+
+
+def test_metrics_of_real_values_have_their_own_keys_and_ranges():
+    student_metrics, plan = table_of((3, 2, 1), arms=1)
+    rng = np.random.default_rng(4)
+    student_metrics = student_metrics.drop(columns=[*METRICS, "temperature"]).assign(
+        model="linear",
+        noise=0.5,
+        mse=rng.gamma(0.5, 1.0, 12),
+        mae=1.0,
+        r2=-2.0 + 3.0 * rng.uniform(size=12),
+        mse_to_teacher=np.nan,
+        residual_variance=3000.0,
+    )
+    found = arm_metrics(student_metrics, plan, confidence=0.999, metrics=VALUE_METRICS)
+    assert list(found) == ["arm", *VALUE_ARM_KEYS, "split", "metric", "estimate", "lower", "upper"]
+    rows = found[found["split"] == "test"].set_index("metric")
+    chosen = student_metrics.query("split == 'test'")
+    for metric in ("mse", "mae", "r2", "residual_variance"):
+        assert rows.loc[metric, "estimate"] == pytest.approx(chosen[metric].mean())
+    assert rows.loc["mse", "lower"] == 0.0
+    assert rows.loc["residual_variance", "upper"] == 3000.0
+    _, lower, upper = mean_interval(chosen["r2"].to_numpy().reshape(3, 2, 1), 0.999)
+    assert lower < 0.0
+    assert upper > 1.0
+    assert (rows.loc["r2", "lower"], rows.loc["r2", "upper"]) == pytest.approx((lower, 1.0))
+    assert np.isnan(rows.loc["mse_to_teacher", "estimate"])

@@ -5,20 +5,13 @@ import pytest
 from kd_uncertainty import threads
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
-from kd_uncertainty.uncertainty import tables
+from kd_uncertainty.uncertainty import arms as shared
+from kd_uncertainty.uncertainty.arms import MAX_BLOCKS, VarianceComponents, num_gram_blocks
 from kd_uncertainty.uncertainty.budget import fit_curve
 from kd_uncertainty.uncertainty.components import COMPONENTS, anova_components
 from kd_uncertainty.uncertainty.decomposition import entropy_decomposition, variance_decomposition
 from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS
-from kd_uncertainty.uncertainty.tables import (
-    MAX_BLOCKS,
-    ArmPredictions,
-    VarianceComponents,
-    from_predictions,
-    num_gram_blocks,
-    response_budget,
-    variance_components,
-)
+from kd_uncertainty.uncertainty.tables import ArmPredictions, from_predictions, response_budget, variance_components
 
 from .worlds import crossing, curve_world, softmax
 
@@ -110,7 +103,7 @@ def test_replicates_of_arms_with_shared_levels_are_joint(components):
 def test_large_populations_are_resampled_in_fewer_blocks(components, monkeypatch):
     assert num_gram_blocks(72) == MAX_BLOCKS
     assert num_gram_blocks(1000) < MAX_BLOCKS
-    monkeypatch.setattr(tables, "MAX_GRAM_ELEMENTS", 0)
+    monkeypatch.setattr(shared, "MAX_GRAM_ELEMENTS", 0)
     found = variance_components(arms_of()).table
     np.testing.assert_allclose(found["estimate"], components.table["estimate"], atol=1e-12)
 

@@ -12,7 +12,7 @@ from kd_uncertainty.tasks.bundled import LABEL_NOISE, load_bundled
 
 
 class BundledTable(AbstractDataset[NoReturn, pd.DataFrame]):
-    """A bundled table by name: ``digits``, ``wine`` or ``breast_cancer``.
+    """A bundled table by name: ``digits``, ``wine``, ``breast_cancer``, or ``diabetes`` for regression.
 
     ``label_noise`` is a suggestion that travels with the table (``attrs``): these tables are too clean to be
     interesting, and a user's own are not to be made noisier unasked.

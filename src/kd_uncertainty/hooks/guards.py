@@ -12,9 +12,10 @@ from kedro.pipeline import Pipeline
 
 from kd_uncertainty.device import resolve_device
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.options import StudyOptions
+from kd_uncertainty.options import RegressionStudyOptions, StudyOptions
 from kd_uncertainty.population.plan import make_plan
 from kd_uncertainty.population.targets import check_soft_labels
+from kd_uncertainty.regression.plan import check_draws, make_value_plan
 
 
 class GuardHooks:
@@ -45,7 +46,7 @@ class GuardHooks:
         for name in sorted(pipeline.all_outputs()):
             study, _, table = name.partition(".")
             if table == "responses":
-                require_possible_plan(catalog.load("parameters")[study])
+                require_possible_plan(_options(study, catalog.load("parameters")[study]))
 
     def _require_input(self, name: str, catalog: Any) -> None:
         entry = self._entries.get(name, {})
@@ -93,17 +94,24 @@ def require_writable(path: Path) -> None:
         )
 
 
-def require_possible_plan(study: StudyOptions | Mapping[str, Any]) -> None:
+def require_possible_plan(study: StudyOptions | RegressionStudyOptions) -> None:
     """Check that the arms' teachers are fitted and that enough posterior draws will be cached for them.
 
     Raises:
         UserError: if not.
     """
-    options = study if isinstance(study, StudyOptions) else StudyOptions.model_validate(_plain(study))
     draws = {
-        name: teacher.cached_draws(options.responses.num_draws) for name, teacher in options.teachers.posteriors.items()
+        name: teacher.cached_draws(study.responses.num_draws) for name, teacher in study.teachers.posteriors.items()
     }
-    check_soft_labels(make_plan(options.students, draws), draws)
+    if isinstance(study, RegressionStudyOptions):
+        check_draws(make_value_plan(study.students, draws), draws)
+    else:
+        check_soft_labels(make_plan(study.students, draws), draws)
+
+
+def _options(study: str, sections: Mapping[str, Any]) -> StudyOptions | RegressionStudyOptions:
+    model = RegressionStudyOptions if study == "regression" else StudyOptions
+    return model.model_validate(_plain(sections))
 
 
 def _plain(study: Mapping[str, Any]) -> dict[str, Any]:

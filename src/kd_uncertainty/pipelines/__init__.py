@@ -1,27 +1,55 @@
-"""Stages as modular pipelines; a study is the chain of all stages under the study's namespace."""
+"""Stages as modular pipelines; a study is a chain of stages under the study's namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from kd_uncertainty.pipelines import ingestion, propagation, reporting, responses, students, teachers
+from kd_uncertainty.pipelines import (
+    bootstrap,
+    ingestion,
+    initialisation,
+    propagation,
+    remedies,
+    reporting,
+    responses,
+    student_output,
+    students,
+    teacher_output,
+    teachers,
+)
 
-_STAGES = (ingestion, teachers, responses, students, propagation, reporting)
-STAGES = tuple(stage.__name__.rpartition(".")[2] for stage in _STAGES)
-"""The stages' names, in order."""
+_CHAIN = (ingestion, teachers, responses, students, propagation)
+_SECTIONS = (teacher_output, initialisation, bootstrap, student_output, remedies)
+"""The experiments of the uncertainty-propagation paper, section by section (arXiv 2601.18909)."""
+_STUDIES = {"classification": (*_CHAIN, reporting), "regression": (*_CHAIN, *_SECTIONS, reporting)}
 
-FORMAT_VERSIONS = {name: stage.FORMAT_VERSION for name, stage in zip(STAGES, _STAGES, strict=True)}
+
+def _name(stage: object) -> str:
+    return getattr(stage, "__name__", "").rpartition(".")[2]
+
+
+STAGES = {study: tuple(_name(stage) for stage in stages) for study, stages in _STUDIES.items()}
+"""The names of every study's stages, in order."""
+
+FORMAT_VERSIONS = {_name(stage): stage.FORMAT_VERSION for stages in _STUDIES.values() for stage in stages}
 """Raised by hand when a stage's code comes to give another result for the same inputs."""
 
 
 def study_pipeline(study: str, without: Collection[str] = ()) -> Pipeline:
     """Chain the stages under ``study``: nodes ``study.stage.name``, tables ``study.table``, ``params:study.stage``."""
     stages = [
-        Pipeline(stage.create_pipeline(), namespace=name, prefix_datasets_with_namespace=False, tags=[name])
-        for name, stage in zip(STAGES, _STAGES, strict=True)
+        Pipeline(_create(stage, study), namespace=name, prefix_datasets_with_namespace=False, tags=[name])
+        for name, stage in zip(STAGES[study], _STUDIES[study], strict=True)
         if name not in without
     ]
     chain = sum(stages, Pipeline([]))
     return Pipeline(chain, namespace=study, parameters={"params:execution"} & chain.inputs(), tags=[study])
+
+
+def _create(stage: Any, study: str) -> Pipeline:
+    """A stage's nodes; those that several studies share differ by what is predicted."""
+    created: Pipeline = stage.create_pipeline() if stage in _SECTIONS else stage.create_pipeline(study)
+    return created

@@ -62,6 +62,9 @@ class Cohort:
             ``mixing``; with neither, mixing is constant.
         mixing_after: (students,), given together with ``switch_step``.
         loss: "distillation" or "mse"; with "mse" labels are (examples, outputs) float32.
+        rows: (students, m) int64, the examples that each student is trained on, with repetition and in any number, such
+            as a bootstrap resample (Efron 1979); positions in inputs, labels and targets. An epoch is then over these m
+            rows, as if they were the data. By default everybody has all examples, each once.
 
     Raises:
         ValueError: if only one of ``switch_step`` and ``mixing_after`` is given, or the number of tables is not that of
@@ -79,6 +82,7 @@ class Cohort:
     switch_step: Tensor | None = None
     mixing_after: Tensor | None = None
     loss: Loss = "distillation"
+    rows: Tensor | None = None
 
     def __post_init__(self) -> None:
         if (self.switch_step is None) != (self.mixing_after is None):
@@ -102,6 +106,7 @@ class Cohort:
             tables=None if self.tables is None else self.tables[students],
             switch_step=None if self.switch_step is None else self.switch_step[students],
             mixing_after=None if self.mixing_after is None else self.mixing_after[students],
+            rows=None if self.rows is None else self.rows[students],
         )
 
     @property
@@ -114,6 +119,11 @@ class Cohort:
         """The table of ``targets`` that each student uses, (students,) int64, on the device of the targets."""
         return torch.arange(len(self), device=self.targets.device) if self.tables is None else self.tables
 
+    @property
+    def num_rows(self) -> int:
+        """Rows of an epoch: m of ``rows``, or all examples."""
+        return self.targets.shape[1] if self.rows is None else self.rows.shape[1]
+
     def mixing_at(self, step: int | Tensor) -> Tensor:
         """Return every student's mixing (students,) at an optimiser step, counted from 0; a number or a tensor ()."""
         if self.switch_step is None or self.mixing_after is None:
@@ -121,7 +131,7 @@ class Cohort:
         return torch.where(step >= self.switch_step, self.mixing_after, self.mixing)
 
     def to(self, device: torch.device) -> Self:
-        """Return the cohort with its tensors on ``device``, float32 but for tables and steps."""
+        """Return the cohort with its tensors on ``device``, float32 but for tables, rows and steps."""
         return dataclasses.replace(
             self,
             targets=self.targets.to(device, torch.float32),
@@ -130,6 +140,7 @@ class Cohort:
             tables=None if self.tables is None else self.tables.to(device),
             switch_step=None if self.switch_step is None else self.switch_step.to(device),
             mixing_after=None if self.mixing_after is None else self.mixing_after.to(device, torch.float32),
+            rows=None if self.rows is None else self.rows.to(device),
         )
 
     @classmethod
@@ -186,7 +197,8 @@ class TrainCohort(Protocol):
         A student's result is a pure function of its own part of the arguments: of its targets, seeds and settings, and
         never of its neighbours or of ``threads``. The optimiser steps of an epoch take its batches, in the student's
         own order (``seeds.batch_orders``), the last one partial; a batch with room for all examples is all examples in
-        their own order. Learning rates are those of ``schedules.learning_rates``.
+        their own order. Learning rates are those of ``schedules.learning_rates``. A student with ``rows`` is trained
+        as if the examples in these rows were all data.
 
         Args:
             build: builds one network.
@@ -205,15 +217,16 @@ class Trained(NamedTuple):
 
     Attributes:
         parameters: each parameter (and buffer) of the network, stacked as (students, ...).
-        losses: (students, epochs) mean training loss over each epoch's examples, in nats.
-        validation_nll: (students, epochs) mean negative log-likelihood after each epoch, in nats, if asked for.
-        validation_accuracy: (students, epochs), likewise.
+        losses: (students, epochs) mean training loss over each epoch's rows, in nats; for the loss "mse" in squared
+            units of the outputs.
+        validation: (students, epochs) after each epoch, by name; empty if not asked for. "validation_nll", the mean
+            negative log-likelihood in nats, and "validation_accuracy"; or, for the loss "mse", "validation_mse", the
+            mean over examples and outputs of the squared error, in squared units.
     """
 
     parameters: State
     losses: Tensor
-    validation_nll: Tensor | None = None
-    validation_accuracy: Tensor | None = None
+    validation: dict[str, Tensor]
 
 
 def require_finite(losses: Tensor, cohort: Cohort, epochs: range) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from kd_uncertainty.networks import build_network, import_network, network_builder
 from kd_uncertainty.population.choice import arithmetic_of, choose_backend
-from kd_uncertainty.population.contract import Build, Cohort
+from kd_uncertainty.population.contract import Build, Cohort, Loss
 from kd_uncertainty.population.memory import ChunkSize, Sizes, students_at_once
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
@@ -52,8 +52,8 @@ class PopulationJob:
 
     plan: pd.DataFrame
     inputs: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    soft_labels: Mapping[str, NDArray[np.float32]]
+    labels: NDArray[Any]
+    soft_labels: Mapping[str, NDArray[np.floating[Any]]]
     prediction_inputs: NDArray[np.float32]
     num_classes: int
     network_class: str
@@ -61,6 +61,7 @@ class PopulationJob:
     training: TrainingOptions
     backend: str = "auto"
     shard_size: int = 48
+    loss: ClassVar[Loss] = "distillation"
 
     @property
     def num_shards(self) -> int:
@@ -93,7 +94,7 @@ class PopulationJob:
     def choose_backend(self, device: torch.device) -> tuple[str, str]:
         """Return the backend that trains this job on ``device``, and why."""
         inputs = torch.from_numpy(self.inputs)
-        return choose_backend(self.build, self.backend, inputs, self.num_classes, self.training, device)
+        return choose_backend(self.build, self.backend, inputs, self.num_classes, self.training, device, self.loss)
 
     def identity(self, backend: str) -> str:
         """Return a SHA-256 of all content, the network's source code included, as 64 hexadecimal digits.
@@ -116,17 +117,20 @@ class PopulationJob:
         }
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         digest.update(self.plan.to_csv(index=False, lineterminator="\n").encode())
-        arrays: list[tuple[str, NDArray[Any]]] = [
+        for name, array in self._arrays():
+            digest.update(f"{name} {array.shape} {array.dtype.str}\n".encode())
+            for start in range(0, len(array), _ROWS_HASHED_AT_ONCE):  # soft labels may be larger than the memory
+                digest.update(np.ascontiguousarray(array[start : start + _ROWS_HASHED_AT_ONCE]).tobytes())
+        return digest.hexdigest()
+
+    def _arrays(self) -> list[tuple[str, NDArray[Any]]]:
+        """All arrays that results depend on, by name."""
+        return [
             ("inputs", self.inputs),
             ("labels", self.labels),
             ("prediction_inputs", self.prediction_inputs),
             *((f"teacher {name}", self.soft_labels[name]) for name in sorted(self.soft_labels)),
         ]
-        for name, array in arrays:
-            digest.update(f"{name} {array.shape} {array.dtype.str}\n".encode())
-            for start in range(0, len(array), _ROWS_HASHED_AT_ONCE):  # soft labels may be larger than the memory
-                digest.update(np.ascontiguousarray(array[start : start + _ROWS_HASHED_AT_ONCE]).tobytes())
-        return digest.hexdigest()
 
     def train_shard(
         self,
@@ -195,16 +199,21 @@ class PopulationJob:
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _cohort(self, rows: list[Any]) -> Cohort:
-        tables, table_of = self.target_maker.targets(rows)
+        tables, table_of = self._targets(rows)
         return Cohort(
             targets=torch.from_numpy(tables),
             mixing=torch.tensor([row.mixing for row in rows], dtype=torch.float32),
-            temperature=torch.tensor([row.temperature for row in rows], dtype=torch.float32),
+            temperature=torch.tensor([getattr(row, "temperature", 1.0) for row in rows], dtype=torch.float32),
             initialisation_seeds=tuple(int(row.initialisation_seed) for row in rows),
             order_seeds=tuple(int(row.order_seed) for row in rows),
             numbers=tuple(int(row.student) for row in rows),
             tables=torch.from_numpy(table_of),
+            loss=self.loss,
         )
+
+    def _targets(self, rows: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Targets (tables, examples, outputs), and the table of each student."""
+        return self.target_maker.targets(rows)
 
 
 def _source(class_path: str) -> str:

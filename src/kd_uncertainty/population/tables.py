@@ -56,8 +56,8 @@ def student_parameters(shards: Iterable[Mapping[str, Tensor]], student: int) -> 
 
 
 def curve_table(shards: Iterable[Mapping[str, Tensor]]) -> pd.DataFrame:
-    """Mean training loss of every student and epoch, in nats; epochs count from 1."""
-    parts = []
+    """Mean training loss of every student and epoch, in the loss's unit; epochs count from 1."""
+    parts = [pd.DataFrame({"student": np.empty(0, np.int64), "epoch": np.empty(0, np.int64), "train_loss": []})]
     for shard in shards:
         students, epochs = shard["losses"].shape
         parts.append(
@@ -69,4 +69,4 @@ def curve_table(shards: Iterable[Mapping[str, Tensor]]) -> pd.DataFrame:
                 }
             )
         )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts[1:] or parts, ignore_index=True)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks.build import describe_error
-from kd_uncertainty.population.checks import check_cohort
+from kd_uncertainty.population.checks import check_cohort, check_initial, check_validation
 from kd_uncertainty.population.choice import BACKENDS, choose_backend, require_backend
-from kd_uncertainty.population.contract import Build, Cohort, Facts, Monitor, State, Trained, require_finite
+from kd_uncertainty.population.contract import Build, Cohort, Facts, Loss, Monitor, State, Trained, require_finite
 from kd_uncertainty.population.initialisation import initial_states, reproducible
 from kd_uncertainty.population.memory import ChunkSize, Sizes, students_at_once
 from kd_uncertainty.population.options import TrainingOptions
@@ -29,7 +29,14 @@ from kd_uncertainty.population.prediction import predict
 __all__ = ["Cohort", "Trained", "choose_backend", "naming_the_network", "predict", "train"]
 
 Validation = tuple[Tensor, Tensor]
-"""Inputs (examples, features) and labels (examples,) to evaluate on after every epoch."""
+"""What to evaluate on after every epoch: inputs (examples, features) with labels (examples,), or, for the loss "mse",
+with values (examples, outputs)."""
+
+_CURVES: dict[Loss, tuple[str, ...]] = {
+    "distillation": ("validation_nll", "validation_accuracy"),
+    "mse": ("validation_mse",),
+}
+"""Names of the validation curves."""
 
 
 def train(  # noqa: PLR0913
@@ -43,6 +50,7 @@ def train(  # noqa: PLR0913
     device: torch.device | None = None,
     chunk_size: ChunkSize = 32,
     threads: int = 1,
+    initial: State | None = None,
     validation: Validation | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> Trained:
@@ -61,45 +69,69 @@ def train(  # noqa: PLR0913
             Changes memory and speed, not results.
         threads: threads that a backend may spread students over; never results. Only backends that train students as
             tasks of their own use more than one.
-        validation: examples to evaluate every student on after every epoch; of classes only.
+        initial: parameters and buffers to start from, by name, stacked (students, ...); left as found. By default they
+            are drawn by the initialisation seeds (:func:`~kd_uncertainty.population.initialisation.initial_states`),
+            which are not used otherwise.
+        validation: examples to evaluate every student on after every epoch.
         on_epoch: called with the number of epochs that students finished since the last call, over all students.
 
     Returns:
         Parameters and curves of all students, on the CPU.
 
     Raises:
-        ValueError: if shapes or types do not fit together, or validation is asked for with the loss "mse".
+        ValueError: if shapes, types or names do not fit together.
         UserError: if a student's loss is not finite: after the epoch on the CPU, at the end elsewhere, where asking
             after each epoch would stall the device.
     """
-    if validation is not None and cohort.loss == "mse":
-        raise ValueError("validation curves are those of classes; leave validation out for the loss mse")
     device = device or torch.device("cpu")
     inputs, labels = inputs.to(device, torch.float32), labels.to(device)
     if cohort.tables is not None:
         cohort = cohort.to(device)  # once, since all chunks use the same tables
     check_cohort(inputs, labels, cohort)
+    if initial is not None:
+        initial = _checked(initial, build, len(cohort), device)
+    if validation is not None:
+        check_validation(*validation, cohort)
     if backend in BACKENDS:
         require_backend(build, backend, Facts(cohort.loss, options, device))
     else:
-        backend, _ = choose_backend(build, backend, inputs, cohort.targets.shape[-1], options, device, cohort.loss)
+        backend, _ = choose_backend(
+            build, backend, _of_size(inputs, cohort.num_rows), cohort.targets.shape[-1], options, device, cohort.loss
+        )
     run = _Run(options, backend, threads, validation, on_epoch)
     with reproducible(device, options.precision):
-        sizes = Sizes(tuple(inputs.shape[1:]), len(inputs), cohort.targets.shape[-1])
+        sizes = Sizes(tuple(inputs.shape[1:]), max(len(inputs), cohort.num_rows), cohort.targets.shape[-1])
         size = students_at_once(chunk_size, build, sizes, options, device)
         chunks = [
-            _train_chunk(build, inputs, labels, cohort[start : start + size], run)
-            for start in range(0, len(cohort), size)
+            _train_chunk(build, inputs, labels, cohort[some], _some(initial, some), run)
+            for some in (slice(start, start + size) for start in range(0, len(cohort), size))
         ]
     return chunks[0] if len(chunks) == 1 else _join(chunks)
+
+
+def _checked(initial: State, build: Build, students: int, device: torch.device) -> State:
+    """Return the parameters to start from as those of a network: its types, on ``device``."""
+    with reproducible(device):
+        network = build()
+    expected: State = dict((*network.named_parameters(), *network.named_buffers()))
+    check_initial(initial, expected, students)
+    return {name: initial[name].detach().to(device, values.dtype).contiguous() for name, values in expected.items()}
+
+
+def _of_size(inputs: Tensor, rows: int) -> Tensor:
+    """Return as many inputs as an epoch has, so that a dry run meets its batches."""
+    return inputs if rows == len(inputs) else inputs[torch.arange(rows, device=inputs.device) % len(inputs)]
+
+
+def _some(state: State | None, students: slice) -> State | None:
+    return None if state is None else {name: values[students] for name, values in state.items()}
 
 
 def _join(chunks: list[Trained]) -> Trained:
     parameters = {key: torch.cat([chunk.parameters[key] for chunk in chunks]) for key in chunks[0].parameters}
     losses = torch.cat([chunk.losses for chunk in chunks])
-    nll = [chunk.validation_nll for chunk in chunks if chunk.validation_nll is not None]
-    accuracy = [chunk.validation_accuracy for chunk in chunks if chunk.validation_accuracy is not None]
-    return Trained(parameters, losses, torch.cat(nll) if nll else None, torch.cat(accuracy) if accuracy else None)
+    validation = {key: torch.cat([chunk.validation[key] for chunk in chunks]) for key in chunks[0].validation}
+    return Trained(parameters, losses, validation)
 
 
 class _Run(NamedTuple):
@@ -112,9 +144,12 @@ class _Run(NamedTuple):
     on_epoch: Callable[[int], None] | None
 
 
-def _train_chunk(build: Build, inputs: Tensor, labels: Tensor, cohort: Cohort, run: _Run) -> Trained:
+def _train_chunk(
+    build: Build, inputs: Tensor, labels: Tensor, cohort: Cohort, initial: State | None, run: _Run
+) -> Trained:
     device, epochs = inputs.device, run.options.epochs
-    curves = torch.zeros((3, len(cohort), epochs), device=device)
+    names = _CURVES[cohort.loss] if run.validation is not None else ()
+    curves = torch.zeros((1 + len(names), len(cohort), epochs), device=device)
 
     def after_epochs(students: slice, finished: range, state: State, losses: Tensor) -> None:
         columns = slice(finished.start, finished.stop)
@@ -122,24 +157,27 @@ def _train_chunk(build: Build, inputs: Tensor, labels: Tensor, cohort: Cohort, r
         if device.type == "cpu":
             require_finite(losses, cohort[students], finished)
         if run.validation is not None:
-            curves[1:, students, finished[-1]] = _evaluate(build, state, run.validation)
+            curves[1:, students, finished[-1]] = _evaluate(build, state, run.validation, cohort.loss)
         if run.on_epoch is not None:
             run.on_epoch((students.stop - students.start) * len(finished))
 
-    initial = initial_states(build, cohort.initialisation_seeds, device)
+    initial = initial_states(build, cohort.initialisation_seeds, device) if initial is None else initial
     monitor = Monitor(after_epochs, every_epoch=run.validation is not None)
     train_cohort = BACKENDS[run.backend].train_cohort
     state = train_cohort(build, initial, inputs, labels, cohort.to(device), run.options, monitor, run.threads)
-    losses, nll, accuracy = curves.cpu()
+    losses, *validated = curves.cpu()
     require_finite(losses, cohort, range(epochs))
     parameters = {name: values.detach().cpu() for name, values in state.items()}
-    return Trained(parameters, losses, nll, accuracy) if run.validation else Trained(parameters, losses)
+    return Trained(parameters, losses, dict(zip(names, validated, strict=True)))
 
 
-def _evaluate(build: Build, state: State, validation: Validation) -> Tensor:
-    """Return mean negative log-likelihood and accuracy, (2, students)."""
+def _evaluate(build: Build, state: State, validation: Validation, loss: Loss) -> Tensor:
+    """Return the values of the curves of ``_CURVES``, (curves, students)."""
     inputs, labels = validation
     logits = predict(build, state, inputs)
+    if loss == "mse":
+        errors = logits - labels.to(logits.device, torch.float32)
+        return errors.square().flatten(1).mean(-1).unsqueeze(0)
     labels = labels.to(logits.device).expand(logits.shape[:2])
     log_likelihood = torch.log_softmax(logits, dim=-1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
     return torch.stack([-log_likelihood.mean(-1), (logits.argmax(-1) == labels).float().mean(-1)])
@@ -155,7 +193,7 @@ def naming_the_network(class_path: str, section: str, num_examples: int, options
     Args:
         class_path: import path of the network.
         section: "students" or "teachers", whose options to change.
-        num_examples: training examples.
+        num_examples: training examples of an epoch.
         options: how it is trained.
     """
     try:

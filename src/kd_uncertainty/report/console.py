@@ -10,12 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from kd_uncertainty.report.comparison import Estimate, as_estimate
+from kd_uncertainty.report.regression.console import summary_table as regression_table
 from kd_uncertainty.report.wording import NOT_MEASURED, SOURCES, count_with_interval, number, percent, with_interval
 
 Figures = Mapping[str, Any]
 
 
 def summary_table(summary: Figures) -> Table:
+    """The table of the study that the summary belongs to."""
+    return regression_table(summary) if summary.get("study") == "regression" else classification_table(summary)
+
+
+def classification_table(summary: Figures) -> Table:
     """One row a teacher: its accuracy, its best students' accuracy, intra, inter by source, responses to buy.
 
     The best arm of a teacher is the one whose validation NLL is surely lowest (``arms.best``); figures are those of the

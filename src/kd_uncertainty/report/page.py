@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from kd_uncertainty.report.arms import Tables, read_arms, table
 from kd_uncertainty.report.budget import Budget, read_budgets, why_no_budget
 from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.figures import FIGURES, make_figures
-from kd_uncertainty.report.figures.style import bare, template
-from kd_uncertainty.report.legend import legend_keys
-from kd_uncertainty.report.tables import flattened, report_tables, rivals_table, seconds_text, theory_table
-from kd_uncertainty.report.wording import NOT_MEASURED, listing, number, percent, plural, with_interval
+from kd_uncertainty.report.rendering import render_page
+from kd_uncertainty.report.tables import report_tables, rivals_table, theory_table
+from kd_uncertainty.report.wording import listing, number, percent, plural, with_interval
 
 GLOSSARY = (
     (
@@ -61,40 +54,32 @@ def render_report(
         title: The page's title.
     """
     split = str(summary["split"])
-    narrow = make_figures(tables, split, narrow=True)
-    specs = {name: {"wide": _spec(figures[name]), "narrow": _spec(narrow[name])} for name in FIGURES if name in figures}
     by_topic: dict[str, list[Mapping[str, Any]]] = {}
     for finding in summary["findings"]:
         by_topic.setdefault(finding["topic"], []).append(finding)
     budgets = read_budgets(tables)
     arms = read_arms(tables)
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            title=title,
-            summary=summary,
-            split=split,
-            topics=by_topic,
-            tiles=_tiles(summary),
-            basis=_basis(summary),
-            split_texts=_split_texts(summary),
-            captions={name: _caption(figures[name], spec["wide"]) for name, spec in specs.items()},
-            rivals=rivals_table(tables, split),
-            theory=theory_table(budgets) if budgets else None,
-            agreement=_agreement(budgets),
-            no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
-            views=report_tables(tables, split),
-            glossary=GLOSSARY,
-            has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
-            provenance=_provenance(provenance),
-            style=Markup(_resource("page.css")),
-            script=Markup(_resource("page.js.jinja")),
-            plotly=Markup(get_plotlyjs()) if specs else "",
-            number=lambda value, places=2: number(value, places),
-            percent=percent,
-            specs=_script_json({"templates": _templates(), "figures": specs}),
-        )
+    return render_page(
+        "page.html.jinja",
+        (figures, make_figures(tables, split, narrow=True)),
+        FIGURES,
+        provenance,
+        title=title,
+        summary=summary,
+        split=split,
+        topics=by_topic,
+        tiles=_tiles(summary),
+        basis=_basis(summary),
+        split_texts=_split_texts(summary),
+        rivals=rivals_table(tables, split),
+        theory=theory_table(budgets) if budgets else None,
+        agreement=_agreement(budgets),
+        no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
+        views=report_tables(tables, split),
+        glossary=GLOSSARY,
+        has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
+        number=lambda value, places=2: number(value, places),
+        percent=percent,
     )
 
 
@@ -176,67 +161,3 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
         if summary["split"] != "validation"
         else "Choices use the validation split, which is also the one shown, so the chosen arm looks too good.",
     ]
-
-
-def _caption(figure: go.Figure, spec: Mapping[str, Any]) -> dict[str, Any]:
-    meta = figure.layout.meta or {}
-    return {
-        "title": meta.get("title", figure.layout.title.text or "Figure"),
-        "description": meta.get("description", ""),
-        "notes": list(meta.get("notes", [])),
-        "keys": legend_keys(figure),
-        "height": int(spec["layout"].get("height") or 400),
-    }
-
-
-def _provenance(given: Mapping[str, Any]) -> dict[str, Any]:
-    seconds = {str(stage): float(value) for stage, value in (given.get("seconds") or {}).items()}
-    return {
-        "command": given.get("command") or "",
-        "created": given.get("created") or "",
-        "data": given.get("data") or "",
-        "device": given.get("device") or NOT_MEASURED,
-        "backend": given.get("backend") or NOT_MEASURED,
-        "backend_reason": given.get("backend_reason") or "",
-        "seeds": flattened(given.get("seeds") or {}),
-        "versions": flattened(given.get("versions") or {}),
-        "fingerprints": flattened(given.get("fingerprints") or {}),
-        "seconds": [(stage, seconds_text(value)) for stage, value in seconds.items()],
-        "total_seconds": seconds_text(sum(seconds.values())) if seconds else "",
-        "parameters": flattened(given.get("parameters") or {}),
-    }
-
-
-def _spec(figure: go.Figure) -> dict[str, Any]:
-    """A figure as JSON without what the page has itself: title and legend as text, a template for each theme."""
-    spec = bare(figure)
-    spec["layout"].pop("template", None)
-    spec["layout"].pop("meta", None)
-    return spec
-
-
-def _templates() -> dict[str, Any]:
-    return {name: template(dark=name == "dark").to_plotly_json() for name in ("light", "dark")}
-
-
-def _script_json(value: object) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("kd_uncertainty.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _resource(name: str) -> str:
-    return files("kd_uncertainty.report").joinpath(name).read_text(encoding="utf-8")

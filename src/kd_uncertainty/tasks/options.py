@@ -21,18 +21,13 @@ ColumnName = Annotated[str, BeforeValidator(_as_text)]
 """A column's name; tables without a header have numbers, which stand for their text."""
 
 
-class IngestionOptions(Options):
-    """How a table becomes examples."""
+class TableOptions(Options):
+    """How a table becomes examples, whatever its target is."""
 
     target: ColumnName = Field(description="name of the column to predict")
     drop_columns: tuple[ColumnName, ...] = Field((), description="columns that are not inputs: identifiers, leaks")
     validation_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.2
-    label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
-        None,
-        description="fraction of the training labels that are flipped to another class; null: what a bundled table "
-        "suggests, none for your own",
-    )
     standardise: bool = Field(True, description="scale numeric inputs to zero mean and unit variance")
     seed: Seed = 0
 
@@ -41,3 +36,13 @@ class IngestionOptions(Options):
         if self.validation_fraction + self.test_fraction >= 1.0:
             raise ValueError("validation_fraction + test_fraction must stay below 1, or nothing is left to train on")
         return self
+
+
+class IngestionOptions(TableOptions):
+    """How a table of classes becomes examples."""
+
+    label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
+        None,
+        description="fraction of the training labels that are flipped to another class; null: what a bundled table "
+        "suggests, none for your own",
+    )

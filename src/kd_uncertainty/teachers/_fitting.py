@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,15 @@ from kd_uncertainty.teachers.contract import Fitted, Problem
 
 
 def fit_members(problem: Problem, arguments: Mapping[str, Any], members: int, seed: int) -> Fitted:
-    """Train ``members`` networks on the training labels, each with its own initialisation and batch order.
+    """Train ``members`` networks on the training labels or numbers, each with its own initialisation and batch order.
 
     Raises:
         UserError: if the network cannot be built, fails while it is trained, or diverges.
     """
     build = network_builder(problem.network.class_path, arguments, problem.inputs.shape[1], problem.num_classes)
+    values = problem.labels if problem.loss == "mse" else one_hot(problem.labels, problem.num_classes).float()
     cohort = Cohort.of_ensemble(
-        one_hot(problem.labels, problem.num_classes).float(),
+        values,
         [derive_seed(seed, "initialisation", member) for member in range(members)],
         [derive_seed(seed, "order", member) for member in range(members)],
     )
@@ -32,7 +34,7 @@ def fit_members(problem: Problem, arguments: Mapping[str, Any], members: int, se
             build,
             problem.inputs,
             problem.labels,
-            cohort,
+            replace(cohort, loss=problem.loss),
             problem.training,
             device=problem.device,
             chunk_size=problem.chunk_size,
@@ -43,14 +45,11 @@ def fit_members(problem: Problem, arguments: Mapping[str, Any], members: int, se
 
 def _curves(trained: Trained) -> pd.DataFrame:
     members, epochs = trained.losses.shape
-    assert trained.validation_nll is not None
-    assert trained.validation_accuracy is not None
     return pd.DataFrame(
         {
             "member": np.repeat(np.arange(members), epochs),
             "epoch": np.tile(np.arange(1, epochs + 1), members),
             "train_loss": trained.losses.double().numpy().ravel(),
-            "validation_nll": trained.validation_nll.double().numpy().ravel(),
-            "validation_accuracy": trained.validation_accuracy.double().numpy().ravel(),
+            **{name: values.double().numpy().ravel() for name, values in trained.validation.items()},
         }
     )

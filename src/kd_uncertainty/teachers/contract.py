@@ -6,6 +6,10 @@ A kind is one module of this package with three names::
     def fit(problem: Problem, options: Options, seed: int) -> Fitted
     def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], seed: int) -> Tensor
 
+For a task of numbers (``Problem.loss`` is "mse") the one logit is the predicted number, scaled as the labels were. A
+kind that knows its posterior mean of that may say so, ``posterior_mean(teacher, inputs) -> Tensor (examples, 1)``;
+otherwise it is the mean of the draws that are cached.
+
 Adding a kind is adding such a file: the registry below lists the package's folder.
 """
 
@@ -22,6 +26,7 @@ import torch
 from torch import Tensor
 
 from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.contract import Loss
 from kd_uncertainty.population.memory import ChunkSize
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.typed import Options
@@ -47,13 +52,15 @@ class Problem:
     """What a teacher is fitted on.
 
     Attributes:
-        inputs, labels: the training split, ``(examples, num_inputs)`` float32 and ``(examples,)`` int64.
+        inputs, labels: the training split, ``(examples, num_inputs)`` float32 and ``(examples,)`` int64; numbers to
+            predict are ``(examples, 1)`` float32, scaled to mean 0 and variance 1.
         validation_inputs, validation_labels: for the curves only; nothing is selected on them while fitting.
-        num_classes: classes of the task.
+        num_classes: classes of the task; 1 where a number is predicted.
         network: the network's class and arguments.
         training: how it is trained.
         device: where.
         chunk_size: networks trained at once, or "auto".
+        loss: "distillation" for classes, "mse" for numbers.
     """
 
     inputs: Tensor
@@ -65,6 +72,7 @@ class Problem:
     training: TrainingOptions
     device: torch.device
     chunk_size: ChunkSize = 32
+    loss: Loss = "distillation"
 
 
 class Fitted(NamedTuple):

@@ -127,10 +127,38 @@ def sample_decompositions(
     by_student = np.stack([-2.0 * products, -squares, squares - 2.0 * products, cross, own, cross - own], axis=2).mean(
         axis=1
     )
+    return sample_means(Means(by_example, by_student, (2, 5)), design, multipliers, split, num_blocks)
+
+
+class Means(NamedTuple):
+    """Statistics that are means over examples, with their derivatives in the students' weights.
+
+    Attributes:
+        by_example: (examples, statistics).
+        by_student: (students, statistics) in the design's order, each up to a constant.
+        quadratic: which statistics are variances between students and get the jackknife's correction.
+    """
+
+    by_example: FloatArray
+    by_student: FloatArray
+    quadratic: tuple[int, ...]
+
+
+def sample_means(means: Means, design: CrossedDesign, multipliers: Multipliers, split: str, num_blocks: int) -> Sampled:
+    """Estimates and replicates of non-negative statistics of a population of this size.
+
+    Args:
+        means: the statistics.
+        design: the students' crossing.
+        multipliers: the shared draws.
+        split: name of the split.
+        num_blocks: how many blocks of examples at most.
+    """
+    by_example = means.by_example
     estimates = by_example.mean(axis=0)
+    by_level = means.by_student.reshape(*design.shape, -1)
     influences = [
-        _derivative_deviations(by_student.reshape(*design.shape, -1), factor, estimates)
-        for factor in range(len(FACTORS))
+        _derivative_deviations(by_level, factor, estimates, list(means.quadratic)) for factor in range(len(FACTORS))
     ]
     edges = block_edges(len(by_example), num_blocks)
     shares = np.diff(edges) / len(by_example)
@@ -140,16 +168,17 @@ def sample_decompositions(
     return Sampled(estimates, resample(estimates, deviations, np.maximum(estimates, 0.0)))
 
 
-def _derivative_deviations(by_student: FloatArray, factor: int, estimates: FloatArray) -> FloatArray:
-    """Deviations (levels, 6) of one factor from the students' derivatives (response, initialisation, order, 6)."""
+def _derivative_deviations(
+    by_student: FloatArray, factor: int, estimates: FloatArray, quadratic: list[int]
+) -> FloatArray:
+    """Deviations (levels, statistics) of one factor from derivatives (response, initialisation, order, statistics)."""
     num_levels = by_student.shape[factor]
     means = by_student.mean(axis=tuple(axis for axis in range(3) if axis != factor))
     if num_levels == 1:
         return np.zeros_like(means)
     deviations: FloatArray = (means - means.mean(axis=0)) / np.sqrt(num_levels * (num_levels - 1))
-    inter = [2, 5]
     if num_levels > 2:
-        deviations[:, inter] *= np.sqrt((num_levels - 1) / (num_levels - 2))
+        deviations[:, quadratic] *= np.sqrt((num_levels - 1) / (num_levels - 2))
     else:
-        deviations[:, inter] += np.outer([1.0, -1.0], estimates[inter]) / np.sqrt(2.0)
+        deviations[:, quadratic] += np.outer([1.0, -1.0], estimates[quadratic]) / np.sqrt(2.0)
     return deviations

@@ -10,12 +10,14 @@ import pandas as pd
 from scipy import stats
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
+from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS, VALUE_ARM_KEYS
 from kd_uncertainty.uncertainty.components import crossed_design
 from kd_uncertainty.uncertainty.decomposition import FloatArray
 
 METRICS = ("accuracy", "nll", "brier", "ece", "agreement", "kl_to_teacher")
-SHARES = ("accuracy", "ece", "agreement")
+"""Of students that predict classes; ``VALUE_METRICS`` are those of real values."""
+RANGES = dict.fromkeys(("accuracy", "ece", "agreement"), (0.0, 1.0)) | {"r2": (-np.inf, 1.0)}
+"""Metrics that are not just non-negative."""
 
 
 def mean_interval(values: FloatArray, confidence: float) -> tuple[float, float, float]:
@@ -55,21 +57,26 @@ def arm_metrics(
     *,
     confidence: float = 0.95,
     metrics: Sequence[str] = METRICS,
+    arm_keys: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Average the students' metrics for each arm and split; levels of seeds, not students, are the independent units.
 
     Args:
-        student_metrics: student, arm, ``ARM_KEYS``, split and one column a metric.
+        student_metrics: student, arm, the arm keys, split and one column a metric.
         plan: student and the three seed columns.
         confidence: of the intervals of ``mean_interval``, cut to the metric's range.
         metrics: which columns.
+        arm_keys: columns that say what the students of an arm have in common; if left out, ``VALUE_ARM_KEYS`` where
+            there is a column ``model``, else ``ARM_KEYS``.
 
     Returns:
-        arm, ``ARM_KEYS``, split, metric, estimate, lower, upper; all NaN where a student's metric is NaN.
+        arm, the arm keys, split, metric, estimate, lower, upper; all NaN where a student's metric is NaN.
 
     Raises:
         UserError: a student is not in the plan, or an arm's students are not a full crossing.
     """
+    if arm_keys is None:
+        arm_keys = VALUE_ARM_KEYS if "model" in student_metrics else ARM_KEYS
     seeds = plan.set_index("student")[list(SEED_COLUMNS)]
     unknown = set(student_metrics["student"]) - set(seeds.index)
     if unknown:
@@ -82,13 +89,12 @@ def arm_metrics(
             design = crossed_design(seeds.loc[group["student"]].to_numpy())
         except UserError as error:
             raise UserError(f"arm {arm}, split {split}: {error}") from error
-        keys = {"arm": arm} | {name: group[name].iloc[0] for name in ARM_KEYS} | {"split": split}
+        keys = {"arm": arm} | {name: group[name].iloc[0] for name in arm_keys} | {"split": split}
         for metric in metrics:
             values = group[metric].to_numpy(dtype=np.float64)[design.rows].reshape(design.shape)
             estimate, lower, upper = mean_interval(values, confidence)
-            top = 1.0 if metric in SHARES else float("inf")
-            bounds = (float(np.clip(bound, 0.0, top)) for bound in (lower, upper))
+            bounds = (float(np.clip(bound, *RANGES.get(metric, (0.0, np.inf)))) for bound in (lower, upper))
             rows.append(
                 keys | dict(zip(("metric", "estimate", "lower", "upper"), (metric, estimate, *bounds), strict=True))
             )
-    return pd.DataFrame(rows, columns=["arm", *ARM_KEYS, "split", "metric", "estimate", "lower", "upper"])
+    return pd.DataFrame(rows, columns=["arm", *arm_keys, "split", "metric", "estimate", "lower", "upper"])

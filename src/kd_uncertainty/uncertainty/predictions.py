@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
+
+_KEY_COLUMNS = ("student", "example_id", "split")
+_EMPTY = "the predictions table is empty"
 
 
 class SplitLogits(NamedTuple):
@@ -30,7 +33,7 @@ class ArmLogits(NamedTuple):
     """What the students of one arm predict.
 
     Attributes:
-        keys: "arm" and each of ``ARM_KEYS``.
+        keys: "arm" and each of the arm keys.
         plan: the arm's rows of the plan; its order is that of the students in ``splits``.
         splits: logits by split.
     """
@@ -40,22 +43,75 @@ class ArmLogits(NamedTuple):
     splits: Mapping[str, SplitLogits]
 
 
+class SplitRows(NamedTuple):
+    """Where the predictions table holds one arm's students on one split.
+
+    Attributes:
+        example_ids: ``(examples,)`` in increasing order.
+        rows: ``(students, examples)`` positions in the table.
+    """
+
+    example_ids: NDArray[np.int64]
+    rows: NDArray[np.intp]
+
+
+class ArmRows(NamedTuple):
+    """Where the predictions table holds one arm, whatever is predicted.
+
+    Attributes:
+        keys: "arm" and each of the arm keys.
+        plan: the arm's rows of the plan; its order is that of the students in ``splits``.
+        splits: rows by split.
+    """
+
+    keys: Mapping[str, Any]
+    plan: pd.DataFrame
+    splits: Mapping[str, SplitRows]
+
+
 def read_arms(
-    predictions: pd.DataFrame, plan: pd.DataFrame, splits: Iterable[str] | None = None
+    predictions: pd.DataFrame,
+    plan: pd.DataFrame,
+    splits: Iterable[str] | None = None,
+    *,
+    arm_keys: Sequence[str] = ARM_KEYS,
 ) -> Iterator[ArmLogits]:
     """Read the arms of the plan one at a time.
 
     Args:
         predictions: student, example_id, split, logits (one list a row), in any order; Arrow columns are fastest.
-        plan: student, arm, ``ARM_KEYS`` and the three seed columns.
+        plan: student, arm, the arm keys and the three seed columns.
         splits: which to read; all that occur if left out.
+        arm_keys: columns of the plan that say what the students of an arm have in common.
 
     Raises:
         UserError: a column is missing, or not every student has every example once.
     """
-    _require(predictions, "predictions", ("student", "example_id", "split", "logits"))
-    _require(plan, "plan", ("student", "arm", *ARM_KEYS, *SEED_COLUMNS))
+    _require(predictions, "predictions", (*_KEY_COLUMNS, "logits"))
     matrix = logits_matrix(predictions["logits"])
+    for arm in arm_rows(predictions, plan, splits, arm_keys=arm_keys):
+        parts = {name: SplitLogits(ids, matrix[rows]) for name, (ids, rows) in arm.splits.items()}
+        yield ArmLogits(arm.keys, arm.plan, parts)
+
+
+def arm_rows(
+    predictions: pd.DataFrame, plan: pd.DataFrame, splits: Iterable[str] | None = None, *, arm_keys: Sequence[str]
+) -> Iterator[ArmRows]:
+    """Find the rows of every arm of the plan, one arm at a time.
+
+    Args:
+        predictions: student, example_id, split, in any order.
+        plan: student, arm, the arm keys and the three seed columns.
+        splits: which to read; all that occur if left out.
+        arm_keys: columns of the plan that say what the students of an arm have in common.
+
+    Raises:
+        UserError: a column is missing, or not every student has every example once.
+    """
+    _require(predictions, "predictions", _KEY_COLUMNS)
+    _require(plan, "plan", ("student", "arm", *arm_keys, *SEED_COLUMNS))
+    if len(predictions) == 0:
+        raise UserError(_EMPTY)
     example_ids, student = (predictions[name].to_numpy(dtype=np.int64) for name in ("example_id", "student"))
     split_codes, names = pd.factorize(predictions["split"])
     order = np.lexsort((example_ids, split_codes, student)) if not _ordered(student, example_ids) else None
@@ -65,8 +121,35 @@ def read_arms(
     for arm, rows in plan.groupby("arm", sort=False):
         spans = [_span(int(one), students, starts, ends) for one in rows["student"]]
         index = [np.arange(*span) if order is None else order[slice(*span)] for span in spans]
-        parts = {name: _split(name, list(names), index, split_codes, example_ids, matrix) for name in wanted}
-        yield ArmLogits({"arm": arm} | {key: rows[key].iloc[0] for key in ARM_KEYS}, rows, parts)
+        parts = {name: _split(name, list(names), index, split_codes, example_ids) for name in wanted}
+        yield ArmRows({"arm": arm} | {key: rows[key].iloc[0] for key in arm_keys}, rows, parts)
+
+
+def own_plan(plan: pd.DataFrame, arm_keys: Sequence[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Complete a plan that somebody wrote by hand.
+
+    Without any seed column the students are taken for independent: each has levels of its own. A seed column that is
+    missing beside others is taken for a seed that all students share. Without ``arm``, students that agree on the
+    keys form one.
+
+    Args:
+        plan: student, num_responses, and as many of the arm keys and seed columns as there are.
+        arm_keys: the keys to look for.
+
+    Returns:
+        The plan with ``arm`` and the three seed columns, and those of the arm keys that it has.
+
+    Raises:
+        UserError: student or num_responses is missing.
+    """
+    _require(plan, "plan", ("student", "num_responses"))
+    keys = tuple(key for key in arm_keys if key in plan)
+    alone = not any(column in plan for column in SEED_COLUMNS)
+    given = {column: plan.get(column, 0) for column in SEED_COLUMNS}
+    complete = plan.assign(**given | ({SEED_COLUMNS[0]: plan["student"]} if alone else {}))
+    if "arm" not in plan:
+        complete["arm"] = plan.groupby(list(keys), sort=False, dropna=False).ngroup()
+    return complete, keys
 
 
 def logits_matrix(logits: pd.Series[Any]) -> NDArray[np.float32]:
@@ -76,7 +159,7 @@ def logits_matrix(logits: pd.Series[Any]) -> NDArray[np.float32]:
         UserError: if the lists differ in length or the column is empty.
     """
     if len(logits) == 0:
-        raise UserError("the predictions table is empty")
+        raise UserError(_EMPTY)
     if isinstance(logits.dtype, pd.ArrowDtype):
         column = (
             pa.chunked_array(pa.array(logits)) if not hasattr(logits.array, "_pa_array") else logits.array._pa_array
@@ -121,8 +204,7 @@ def _split(
     index: list[NDArray[np.intp]],
     split_codes: NDArray[np.intp],
     example_ids: NDArray[np.int64],
-    matrix: NDArray[np.float32],
-) -> SplitLogits:
+) -> SplitRows:
     if name not in names:
         raise UserError(f"the predictions table has no {name} examples (splits: {', '.join(names)})")
     chosen = [rows[split_codes[rows] == names.index(name)] for rows in index]
@@ -131,4 +213,4 @@ def _split(
         raise UserError(f"students were asked different {name} examples; give every example to every student once")
     if (np.diff(asked) == 0).any():
         raise UserError(f"a student has two predictions of the same {name} example; give every example once")
-    return SplitLogits(asked, matrix[np.concatenate(chosen)].reshape(len(index), len(asked), -1))
+    return SplitRows(asked, np.stack(chosen))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,30 +10,31 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 from kd_uncertainty.threads import in_order
+from kd_uncertainty.uncertainty.arms import (
+    MAX_BLOCKS,
+    VarianceComponents,
+    check_students,
+    collect_components,
+    sample_arm,
+    with_components,
+)
 from kd_uncertainty.uncertainty.budget import ResponseBudget, fit_response_budget
-from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign, crossed_design, gram_matrices
+from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign
 from kd_uncertainty.uncertainty.decomposition import FloatArray, as_probabilities
-from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_components, sample_decompositions
+from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_decompositions
 from kd_uncertainty.uncertainty.predictions import read_arms
-from kd_uncertainty.uncertainty.resampling import Multipliers, interval
+from kd_uncertainty.uncertainty.resampling import Multipliers
 
 STATISTICS = (*DECOMPOSITIONS, *COMPONENTS)
-CURVE_KEYS = ("teacher", "target", "weighting", "mixing", "temperature")
-"""Arms that agree on these differ in their number of responses only."""
-MAX_BLOCKS = 256
-"""Examples are resampled in at most this many blocks of neighbours, which bounds memory for large splits."""
-MAX_GRAM_ELEMENTS = 1 << 24
-"""Of all blocks' Gram matrices together, 128 MiB; many students are resampled in fewer blocks of examples."""
 
 
 class ArmPredictions(NamedTuple):
     """What the students of one arm predict.
 
     Attributes:
-        keys: "arm" and each of ``ARM_KEYS``.
+        keys: "arm" and each of the arm keys.
         seeds: (students, 3) response, initialisation and order seed, a full crossing.
         probabilities: for each split (students, examples, classes), students in the order of ``seeds``.
     """
@@ -43,22 +44,13 @@ class ArmPredictions(NamedTuple):
     probabilities: Mapping[str, NDArray[Any]]
 
 
-class VarianceComponents(NamedTuple):
-    """Components with what later functions of several arms need.
-
-    Attributes:
-        table: arm, ``ARM_KEYS``, split, component, estimate, lower, upper.
-        replicates: (arm, split, component) -> (num_bootstrap,) joint replicates of "inter_unbiased" and "response".
-        num_response_seeds: arm -> levels of the response factor.
-    """
-
-    table: pd.DataFrame
-    replicates: dict[tuple[Hashable, str, str], FloatArray]
-    num_response_seeds: dict[Hashable, int]
-
-
 def variance_components(
-    arms: Iterable[ArmPredictions], *, num_bootstrap: int = 400, confidence: float = 0.95, seed: int = 0
+    arms: Iterable[ArmPredictions],
+    *,
+    num_bootstrap: int = 400,
+    confidence: float = 0.95,
+    seed: int = 0,
+    arm_keys: Sequence[str] = ARM_KEYS,
 ) -> VarianceComponents:
     """Split the uncertainty of every arm and split, with bootstrap intervals over seed levels and examples.
 
@@ -70,60 +62,64 @@ def variance_components(
         num_bootstrap: replicates.
         confidence: of the intervals.
         seed: of the multipliers; equal seeds give equal intervals.
+        arm_keys: those of the arms.
 
     Raises:
         UserError: an arm's students are not a full crossing, or an array does not hold probabilities.
     """
     multipliers = Multipliers(num_bootstrap, seed)
-    rows: list[dict[str, Any]] = []
-    replicates: dict[tuple[Hashable, str, str], FloatArray] = {}
-    num_response_seeds: dict[Hashable, int] = {}
-    for keys, num_seeds, samples in in_order(lambda arm: _sample_arm(arm, multipliers), arms):
-        number = keys["arm"]
-        num_response_seeds[number] = num_seeds
-        for split, sampled in samples.items():
-            lower, upper = interval(sampled.replicates, confidence)
-            labels = {**keys, "split": split}
-            rows += [
-                {**labels, "component": name, "estimate": sampled.estimates[i], "lower": lower[i], "upper": upper[i]}
-                for i, name in enumerate(STATISTICS)
-            ]
-            for name in ("inter_unbiased", "response"):
-                replicates[number, split, name] = sampled.replicates[:, STATISTICS.index(name)].copy()
-    columns = ["arm", *ARM_KEYS, "split", "component", "estimate", "lower", "upper"]
-    return VarianceComponents(pd.DataFrame(rows, columns=columns), replicates, num_response_seeds)
+
+    def sample(array: NDArray[Any], split: str, design: CrossedDesign) -> Sampled:
+        values = as_probabilities(array)
+        check_students(values, split, design)
+        own = sample_decompositions(values, design, multipliers, split, MAX_BLOCKS)
+        return with_components(own, values, split, design, multipliers)
+
+    sampled = in_order(lambda arm: sample_arm(arm.keys, arm.seeds, arm.probabilities, sample), arms)
+    return collect_components(sampled, STATISTICS, tuple(arm_keys), confidence)
 
 
-def num_gram_blocks(num_students: int) -> int:
-    """Blocks of examples whose Gram matrices fit in memory, between 16 and ``MAX_BLOCKS``."""
-    return max(16, min(MAX_BLOCKS, MAX_GRAM_ELEMENTS // num_students**2))
+class MeasuredCurve(NamedTuple):
+    """Arms that differ in their number of responses only.
+
+    Attributes:
+        keys: each of the curve keys.
+        num_responses: (arms,) ascending.
+        num_response_seeds: of the arm with the fewest.
+        estimates: "inter_unbiased" and "response" -> (arms,).
+        replicates: the same -> (num_bootstrap, arms), joint.
+    """
+
+    keys: Mapping[str, Any]
+    num_responses: NDArray[np.int64]
+    num_response_seeds: int
+    estimates: Mapping[str, FloatArray]
+    replicates: Mapping[str, FloatArray]
 
 
-def _sample_arm(arm: ArmPredictions, multipliers: Multipliers) -> tuple[Mapping[str, Any], int, dict[str, Sampled]]:
-    """An arm's keys, its number of response seeds, and ``STATISTICS`` of each split."""
-    try:
-        design = crossed_design(arm.seeds)
-        samples = {
-            split: _sample_split(array, split, design, multipliers) for split, array in arm.probabilities.items()
-        }
-    except UserError as error:
-        raise UserError(f"arm {arm.keys['arm']}: {error}") from error
-    return arm.keys, design.shape[0], samples
-
-
-def _sample_split(array: NDArray[Any], split: str, design: CrossedDesign, multipliers: Multipliers) -> Sampled:
-    values = as_probabilities(array)
-    if len(values) != len(design.rows):
-        raise UserError(f"{len(values)} students in the {split} probabilities but {len(design.rows)} rows of seeds")
-    gram, shares = gram_matrices(values, design, num_gram_blocks(len(values)))
-    parts = (
-        sample_decompositions(values, design, multipliers, split, MAX_BLOCKS),
-        sample_components(gram, shares, design, multipliers, split),
-    )
-    return Sampled(
-        np.concatenate([part.estimates for part in parts]),
-        np.concatenate([part.replicates for part in parts], axis=1),
-    )
+def measured_curves(components: VarianceComponents, split: str) -> Iterator[MeasuredCurve]:
+    """Find the curves that Var(k) = a/k + b can be fitted to: two or more k, and two or more response seeds at each."""
+    chosen = components.table[components.table["split"] == split]
+    wide = chosen.pivot_table(index="arm", columns="component", values="estimate", sort=False)
+    arms = chosen.drop_duplicates("arm").set_index("arm")
+    names = list(components.curve_keys)
+    groups = arms.groupby(names, sort=False, dropna=False) if names else [((), arms)]
+    for keys, group in groups:
+        ordered = group.sort_values("num_responses")
+        num_seeds = min((components.num_response_seeds[arm] for arm in ordered.index), default=0)
+        if ordered["num_responses"].nunique() < 2 or num_seeds < 2:
+            continue
+        both = ("inter_unbiased", "response")
+        yield MeasuredCurve(
+            dict(zip(names, keys, strict=True)),
+            ordered["num_responses"].to_numpy(dtype=np.int64),
+            num_seeds,
+            {name: wide.loc[ordered.index, name].to_numpy() for name in both},
+            {
+                name: np.stack([components.replicates[arm, split, name] for arm in ordered.index], axis=1)
+                for name in both
+            },
+        )
 
 
 def response_budget(
@@ -143,33 +139,20 @@ def response_budget(
         One row a curve; ``recommended_num_responses`` and its bounds are nullable integers, NA where no number is
         enough because the fitted floor is 0, and ``extrapolated`` says that it is NA or above the largest measured k.
     """
-    table = components.table
-    chosen = table[table["split"] == split]
-    wide = chosen.pivot_table(index="arm", columns="component", values="estimate", sort=False)
-    arms = chosen.drop_duplicates("arm").set_index("arm")
     rows = []
-    for keys, group in arms.groupby(list(CURVE_KEYS), sort=False, dropna=False):
-        ordered = group.sort_values("num_responses")
-        num_seeds = min(components.num_response_seeds[arm] for arm in ordered.index)
-        if ordered["num_responses"].nunique() < 2 or num_seeds < 2:
-            continue
-        replicates = {
-            name: np.stack([components.replicates[arm, split, name] for arm in ordered.index], axis=1)
-            for name in ("inter_unbiased", "response")
-        }
-        num_responses = ordered["num_responses"].to_numpy()
+    for curve in measured_curves(components, split):
         budget = fit_response_budget(
-            num_responses,
-            wide.loc[ordered.index, "inter_unbiased"].to_numpy(),
-            wide.loc[ordered.index, "response"].to_numpy(),
-            replicates["inter_unbiased"],
-            replicates["response"],
+            curve.num_responses,
+            curve.estimates["inter_unbiased"],
+            curve.estimates["response"],
+            curve.replicates["inter_unbiased"],
+            curve.replicates["response"],
             threshold,
             confidence,
         )
-        labels = {**dict(zip(CURVE_KEYS, keys, strict=True)), "split": split}
-        rows.append(labels | _budget_row(budget, threshold, int(num_responses.max()), num_seeds))
-    return _typed_budget(rows)
+        largest = int(curve.num_responses.max())
+        rows.append({**curve.keys, "split": split} | _budget_row(budget, threshold, largest, curve.num_response_seeds))
+    return _typed_budget(rows, components.curve_keys)
 
 
 def _budget_row(budget: ResponseBudget, threshold: float, largest: int, num_response_seeds: int) -> dict[str, Any]:
@@ -186,14 +169,14 @@ def _budget_row(budget: ResponseBudget, threshold: float, largest: int, num_resp
     }
 
 
-def _typed_budget(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def _typed_budget(rows: list[dict[str, Any]], curve_keys: Sequence[str]) -> pd.DataFrame:
     names = [
         f"{name}{bound}"
         for name in ("response_variance", "floor", "slope", "recommended_num_responses")
         for bound in ("", "_lower", "_upper")
     ]
     others = ["threshold", "largest_measured", "extrapolated", "num_response_seeds", "num_slope_points"]
-    frame = pd.DataFrame(rows, columns=[*CURVE_KEYS, "split", *names, *others])
+    frame = pd.DataFrame(rows, columns=[*curve_keys, "split", *names, *others])
     for name in names:
         if name.startswith("recommended"):
             # More than a whole number of 64 bits can say is as unbounded as infinity.
@@ -206,14 +189,19 @@ def _typed_budget(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def from_predictions(
-    predictions: pd.DataFrame, plan: pd.DataFrame, splits: Iterable[str] | None = None
+    predictions: pd.DataFrame,
+    plan: pd.DataFrame,
+    splits: Iterable[str] | None = None,
+    *,
+    arm_keys: Sequence[str] = ARM_KEYS,
 ) -> Iterator[ArmPredictions]:
     """Read arms from a table of predictions and the plan, one at a time, for ``variance_components``.
 
     Args:
         predictions: student, example_id, split, logits (one list a row), in any order.
-        plan: student, arm, ``ARM_KEYS`` and the three seed columns.
+        plan: student, arm, the arm keys and the three seed columns.
         splits: which to read; all that occur if left out.
+        arm_keys: columns of the plan that say what the students of an arm have in common.
 
     Yields:
         One arm in the order of the plan, examples in ascending order of their id.
@@ -221,7 +209,7 @@ def from_predictions(
     Raises:
         UserError: a column is missing, or not every student has every example once.
     """
-    for arm in read_arms(predictions, plan, splits):
+    for arm in read_arms(predictions, plan, splits, arm_keys=arm_keys):
         probabilities = {
             split: np.asarray(softmax(logits.astype(np.float64), axis=-1)) for split, (_, logits) in arm.splits.items()
         }

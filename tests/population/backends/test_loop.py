@@ -13,7 +13,7 @@ from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.seeds import batch_orders
 from kd_uncertainty.population.training import train
 
-from ..worlds import CPU, Convolutional, mlp, regression_world, switching, world
+from ..worlds import CPU, Convolutional, mlp, regression_world, resampled, switching, world
 
 OPTIMISERS = {
     "momentum": {"optimiser": "sgd", "momentum": 0.9, "weight_decay": 1e-3, "learning_rate": 0.05},
@@ -60,13 +60,14 @@ def _by_hand(build, inputs, labels, cohort, options, student):
     optimiser = kinds[options.optimiser](
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, **more
     )
-    examples, step, means = len(inputs), 0, []
+    examples, step, means = cohort.num_rows, 0, []
     targets, temperature = cohort.targets[cohort.table_index[student]], cohort.temperature[student].item()
     scheduler, every_step = _scheduler(optimiser, options, -(-examples // options.batch_size))
     for epoch in range(options.epochs):
         order = torch.tensor(batch_orders([cohort.order_seeds[student]], epoch, examples)[0])
         if options.batch_size >= examples:
             order = torch.arange(examples)
+        order = order if cohort.rows is None else cohort.rows[student][order]
         total = 0.0
         for rows in order.split(options.batch_size):
             mixing = cohort.mixing[student].item()
@@ -99,6 +100,21 @@ def test_trains_as_a_loop_of_torchs_own_parts_does(world_of, optimiser, schedule
             torch.testing.assert_close(trained.losses[student], losses, rtol=1e-5, atol=1e-6)
             for name, values in parameters.items():
                 torch.testing.assert_close(trained.parameters[name][student], values, rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("batch_size", [8, 64])
+@pytest.mark.parametrize("size", [1, 13, 21, 50])
+@pytest.mark.parametrize("world_of", [world, regression_world])
+def test_an_epoch_is_over_each_students_own_rows(world_of, size, batch_size):
+    inputs, labels, cohort = world_of(4, 21, 7, 3)
+    options = TrainingOptions(epochs=4, batch_size=batch_size, **OPTIMISERS["adamw"], schedule="cosine")
+    students = switching(resampled(cohort, size))
+    trained = train(mlp(7, 3, 9), inputs, labels, students, options, backend="loop")
+    for student in range(4):
+        parameters, losses = _by_hand(mlp(7, 3, 9), inputs, labels, students, options, student)
+        torch.testing.assert_close(trained.losses[student], losses, rtol=1e-5, atol=1e-6)
+        for name, values in parameters.items():
+            torch.testing.assert_close(trained.parameters[name][student], values, rtol=1e-4, atol=2e-6)
 
 
 def test_the_state_is_reported_after_every_epoch_of_every_student():

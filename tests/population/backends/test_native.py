@@ -21,7 +21,7 @@ from kd_uncertainty.population.schedules import learning_rates
 from kd_uncertainty.population.seeds import batch_orders
 from kd_uncertainty.population.training import train
 
-from ..worlds import CPU, Convolutional, mlp, regression_world, switching, world
+from ..worlds import CPU, Convolutional, mlp, regression_world, resampled, switching, world
 
 pytestmark = pytest.mark.skipif(library.obstacle() is not None, reason="no compiler")
 
@@ -53,11 +53,13 @@ def _double(build, inputs, labels, cohort, options, student):
     optimiser = kinds[options.optimiser](network.parameters(), weight_decay=options.weight_decay, **more)
     inputs, targets = inputs.double(), cohort.targets[cohort.table_index[student]].double()
     labels, temperature = labels.double() if cohort.loss == "mse" else labels, cohort.temperature[student].double()
-    rates, step = learning_rates(options, len(inputs)), 0
+    size, step = cohort.num_rows, 0
+    rates = learning_rates(options, size)
     for epoch in range(options.epochs):
-        order = torch.arange(len(inputs))
-        if options.batch_size < len(inputs):
-            order = torch.from_numpy(batch_orders(cohort.order_seeds[student : student + 1], epoch, len(inputs))[0])
+        order = torch.arange(size)
+        if options.batch_size < size:
+            order = torch.from_numpy(batch_orders(cohort.order_seeds[student : student + 1], epoch, size)[0])
+        order = order if cohort.rows is None else cohort.rows[student][order]
         for batch in torch.split(order, options.batch_size):
             mixing, outputs = cohort.mixing_at(step)[student].double(), network(inputs[batch])
             if cohort.loss == "mse":
@@ -88,6 +90,21 @@ def test_is_as_close_to_exact_arithmetic_as_the_loop(shape, optimiser, loss):
     cohort = switching(cohort) if loss == "switching" else cohort
     build = mlp(features, outputs, *hidden)
     options = TrainingOptions(epochs=2, batch_size=batch_size, schedule="cosine", **OPTIMISERS[optimiser])
+    _assert_as_close_as_the_loop(build, inputs, labels, cohort, options)
+
+
+@pytest.mark.parametrize("size", [1, 40, 300])
+@pytest.mark.parametrize("loss", ["distillation", "mse", "switching"])
+@pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("batch_size", [16, 190, 1000])
+def test_resamples_are_as_close_to_exact_arithmetic_as_in_the_loop(batch_size, optimiser, loss, size):
+    inputs, labels, cohort = (regression_world if loss == "mse" else world)(5, 90, 9, 3)
+    cohort = resampled(switching(cohort) if loss == "switching" else cohort, size)
+    options = TrainingOptions(epochs=2, batch_size=batch_size, schedule="cosine", **OPTIMISERS[optimiser])
+    _assert_as_close_as_the_loop(mlp(9, 3, 20), inputs, labels, cohort, options)
+
+
+def _assert_as_close_as_the_loop(build, inputs, labels, cohort, options):
     run = functools.partial(train, build, inputs, labels, cohort, options)
     found, reference = run(backend="native"), run(backend="loop")
     torch.testing.assert_close(found.losses, reference.losses, rtol=2e-6, atol=2e-6)

@@ -18,7 +18,7 @@ from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.seeds import batch_orders
 
 from ..tape import FakeCuda, HostError
-from ..worlds import CPU, Residual, mlp, regression_world, switching, world
+from ..worlds import CPU, Residual, mlp, regression_world, resampled, switching, world
 
 META = torch.device("meta")  # tensors without values: whoever reads one on the host fails
 
@@ -42,6 +42,23 @@ def test_batches_follow_every_students_order_and_its_own_table(shared):
         for student, seed in enumerate(cohort.order_seeds):
             order = torch.tensor(batch_orders([seed], epoch, 21)[0])
             expected = (inputs[order], labels[order], cohort.targets[tables[student]][order])
+            for values, own in zip(found, expected, strict=True):
+                assert torch.equal(values[student], own)
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(21, [8, 8, 5]), (8, [8]), (3, [3]), (40, [8] * 5)])
+def test_batches_are_rows_of_every_students_own(size, sizes):
+    inputs, labels, cohort = world(4, 30, 3, 2)
+    cohort = dataclasses.replace(resampled(cohort, size), tables=torch.tensor([2, 0, 2, 1]))
+    batches = Batches(inputs, labels, cohort, 8)
+    for epoch in (0, 1):
+        parts = _batches_of(batches, epoch)
+        assert [batch[0].shape[1] for batch in parts] == sizes
+        found = [torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True)]
+        for student, seed in enumerate(cohort.order_seeds):
+            order = torch.tensor(batch_orders([seed], epoch, size)[0]) if size > 8 else torch.arange(size)
+            rows = cohort.rows[student][order]
+            expected = (inputs[rows], labels[rows], cohort.targets[cohort.tables[student]][rows])
             for values, own in zip(found, expected, strict=True):
                 assert torch.equal(values[student], own)
 
@@ -87,6 +104,7 @@ WORLDS = {
     "distillation": (world(5, 21, 7, 3), mlp(7, 3, 16, 5)),
     "switching": ((*world(5, 21, 7, 3)[:2], switching(world(5, 21, 7, 3)[2])), mlp(7, 3, 6)),
     "mse": (regression_world(5, 21, 7, 2), mlp(7, 2, 9)),
+    "rows": ((*world(5, 30, 7, 3)[:2], resampled(world(5, 30, 7, 3)[2], 21)), mlp(7, 3, 6)),
     "dropout": (world(5, 21, 7, 3), mlp(7, 3, 16, 5, dropout=0.4)),
     "general": (world(5, 21, 7, 3), lambda: Residual(7, 3)),
     "general dropout": (world(5, 21, 7, 3), lambda: nn.Sequential(Residual(7, 7), nn.Dropout(0.3), Residual(7, 3))),
@@ -131,7 +149,7 @@ def test_masks_from_the_host_are_found_out(monkeypatch):
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-@pytest.mark.parametrize("kind", ["distillation", "switching", "mse", "dropout", "general"])
+@pytest.mark.parametrize("kind", ["distillation", "switching", "mse", "rows", "dropout", "general"])
 def test_a_capturable_training_is_the_ordinary_one_to_rounding(kind, optimiser):
     parts, build = WORLDS[kind]
     options = TrainingOptions(epochs=2, batch_size=8, **OPTIMISERS[optimiser])

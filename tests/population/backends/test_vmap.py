@@ -16,7 +16,7 @@ from kd_uncertainty.population.losses import distillation_loss
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.training import train
 
-from ..worlds import CPU, mlp, regression_world, switching, world
+from ..worlds import CPU, mlp, regression_world, resampled, switching, world
 
 
 def test_both_steps_give_every_students_own_gradient():
@@ -85,6 +85,16 @@ def test_equals_the_loop_bit_for_bit(loss, optimiser, schedule):
     for batch_size in (8, 21):
         options = TrainingOptions(epochs=2, batch_size=batch_size, **OPTIMISERS[optimiser], **SCHEDULES[schedule])
         _assert_the_bits_of_the_loop(mlp(7, 3, 16, 5), LOSSES[loss](5, 21, 7, 3), options, (2, 8))
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("size", [1, 13, 21, 50])
+@pytest.mark.parametrize("loss", ["distillation", "switching mse"])
+def test_resamples_equal_the_loop_bit_for_bit(loss, size, optimiser):
+    inputs, labels, cohort = LOSSES[loss](5, 21, 7, 3)
+    for batch_size in (8, 64):
+        options = TrainingOptions(epochs=2, batch_size=batch_size, **OPTIMISERS[optimiser])
+        _assert_the_bits_of_the_loop(mlp(7, 3, 16, 5), (inputs, labels, resampled(cohort, size)), options, (2, 8))
 
 
 @pytest.mark.parametrize("batch_size", [8, 64])

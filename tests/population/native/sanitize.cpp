@@ -16,6 +16,8 @@ static std::vector<float> normal(int64_t count) {
 
 static bool train_one(int64_t isa, int64_t threads) {
     const int64_t students = any(1, 3), examples = any(1, 150), layers = any(1, 3), epochs = any(1, 2);
+    const bool resampled = any(0, 1);
+    const int64_t epoch_size = resampled ? any(1, 200) : examples;
     const int64_t tables = any(1, students), batch = any(1, 160), optimiser = any(0, 2), loss = any(0, 1);
     std::vector<int64_t> widths;
     for (int64_t l = 0; l <= layers; l++) widths.push_back(any(0, 3) ? any(1, 40) : any(60, 150));
@@ -24,9 +26,10 @@ static bool train_one(int64_t isa, int64_t threads) {
     for (int64_t l = 0; l < layers; l++) size += (widths[l] + 1) * ((widths[l + 1] + 15) / 16 * 16);
     const bool momentum = optimiser == KD_SGD && any(0, 1);
     const int64_t slots = optimiser == KD_SGD ? 1 + momentum : 3;
-    std::vector<int64_t> relu, bias, labels, table_of, switch_step;
+    std::vector<int64_t> relu, bias, labels, table_of, switch_step, rows;
     for (int64_t l = 0; l < layers; l++) relu.push_back(l + 1 < layers && any(0, 1)), bias.push_back(any(0, 1));
     for (int64_t i = 0; i < examples; i++) labels.push_back(any(0, outputs - 1));
+    for (int64_t i = 0; resampled && i < students * epoch_size; i++) rows.push_back(any(0, examples - 1));
     std::vector<float> mixing, after, temperature;
     std::vector<uint64_t> seeds;
     for (int64_t s = 0; s < students; s++) {
@@ -36,14 +39,15 @@ static bool train_one(int64_t isa, int64_t threads) {
     const auto x = normal(examples * inputs), values = normal(examples * outputs);
     auto targets = normal(tables * examples * outputs);
     for (float &target : targets) target = std::abs(target) / outputs;
-    const int64_t steps = epochs * ((examples + batch - 1) / batch);
+    const int64_t steps = epochs * ((epoch_size + batch - 1) / batch);
     const std::vector<double> rates(steps, 1e-3);
     std::vector<double> losses(students * epochs);
     Buffer state(students * slots * size);
-    const kd_task task{students, examples, layers, batch, 0, epochs, widths.data(), relu.data(), bias.data(), x.data(),
-                       labels.data(), values.data(), targets.data(), table_of.data(), mixing.data(), after.data(),
-                       switch_step.data(), temperature.data(), seeds.data(), rates.data(), momentum ? 0.9 : 0.0, 0.9,
-                       0.999, 1e-8, 1e-4, optimiser, loss, size, slots, state.data, losses.data(), threads, isa};
+    const kd_task task{students, examples, epoch_size, layers, batch, 0, epochs, widths.data(), relu.data(),
+                       bias.data(), x.data(), labels.data(), values.data(), targets.data(), table_of.data(),
+                       mixing.data(), after.data(), switch_step.data(), temperature.data(), seeds.data(),
+                       resampled ? rows.data() : nullptr, rates.data(), momentum ? 0.9 : 0.0, 0.9, 0.999, 1e-8, 1e-4,
+                       optimiser, loss, size, slots, state.data, losses.data(), threads, isa};
     if (kd_train(&task) != 0) return false;
     for (double value : losses)
         if (!std::isfinite(value)) return false;

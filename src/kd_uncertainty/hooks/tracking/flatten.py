@@ -30,8 +30,10 @@ def arm_name(arm: Mapping[str, Any], *, num_responses: bool = True) -> str:
     >>> arm_name({"target": "label", "teacher": "ensemble", "num_responses": 4, "weighting": "average", "mixing": 0.5})
     'label.ensemble.k04.mixing0.5'
     """
-    parts = [str(arm["target"])]
-    if arm["target"] != "one_hot":
+    parts = [str(arm[key]) for key in ("model", "target") if key in arm]
+    if arm.get("noise", 0.0):
+        parts.append(f"s{arm['noise']:g}")
+    if arm["target"] not in ("one_hot", "ground_truth"):
         parts.append(str(arm["teacher"]))
         if num_responses and arm["target"] != "exact":
             parts.append(f"k{arm['num_responses']:02d}")  # padded: charts are sorted as text

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from kd_uncertainty.hooks.tracking.flatten import arm_name, metric_name, numeric_leaves
-from kd_uncertainty.schemas import ARM_KEYS
+from kd_uncertainty.schemas import ARM_KEYS, VALUE_ARM_KEYS
 
 SPLIT = "test"
 """The split whose arm metrics become MLflow metrics; the others are in the tables."""
 COMPONENTS = ("total", "intra", "inter", "response", "initialisation", "order")
 """The variance components that become MLflow metrics: more would bury the charts."""
+
+RANDOM_TARGETS = ("label", "posterior", "noise")
+"""Targets whose arms are a curve over the number of responses."""
 
 Load = Callable[[str], Any]
 """Load a table of the study by its short name; None if the catalog has no such table or it does not exist yet."""
@@ -86,9 +89,13 @@ def _task(name: str, task: Mapping[str, Any], load: Load) -> Record:
     return Record([Point(*leaf) for leaf in numeric_leaves(counts).items()]) + _json(name, task, load)
 
 
+def _arm_keys(plan: pd.DataFrame) -> list[str]:
+    return [key for key in dict.fromkeys((*VALUE_ARM_KEYS, *ARM_KEYS)) if key in plan.columns]
+
+
 def _teacher_curves(_: str, curves: pd.DataFrame, load: Load) -> Record:
     """Mean over the members of each teacher, one step an epoch."""
-    values = ["train_loss", "validation_nll", "validation_accuracy"]
+    values = [name for name in curves.columns if name == "train_loss" or name.startswith("validation_")]
     means = curves.groupby(["teacher", "epoch"], sort=True)[values].mean().reset_index()
     record = Record()
     for value in values:
@@ -101,13 +108,13 @@ def _student_curves(_: str, curves: pd.DataFrame, load: Load) -> Record:
     plan = load("plan")
     if plan is None:
         return Record()
-    arms = plan.assign(curve=[arm_name(row) for row in plan[list(ARM_KEYS)].to_dict("records")])
+    arms = plan.assign(curve=[arm_name(row) for row in plan[_arm_keys(plan)].to_dict("records")])
     means = curves.merge(arms[["student", "curve"]], on="student").groupby(["curve", "epoch"])["train_loss"].mean()
     return Record(_points(means.reset_index(), lambda r: metric_name("train_loss", r["curve"]), "train_loss", "epoch"))
 
 
 def _plan(name: str, plan: pd.DataFrame, load: Load) -> Record:
-    counts = {"num_students": len(plan), "num_arms": len(plan[list(ARM_KEYS)].drop_duplicates())}
+    counts = {"num_students": len(plan), "num_arms": len(plan[_arm_keys(plan)].drop_duplicates())}
     return Record([Point(key, value) for key, value in counts.items()]) + _csv(name, plan, load)
 
 
@@ -132,7 +139,7 @@ def _by_responses(table: pd.DataFrame, what: str, group: str) -> list[Point]:
         Point(
             metric_name(group.format(row[what]), arm_name(row, num_responses=False)),
             float(row["estimate"]),
-            int(row["num_responses"]) if row["target"] in ("label", "posterior") else 0,
+            int(row["num_responses"]) if row["target"] in RANDOM_TARGETS else 0,
         )
         for row in rows
     ]
@@ -158,6 +165,12 @@ RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
     "arm_metrics": _arm_metrics,
     "variance_components": _variance_components,
     "response_budget": _response_budget,
+    "advice": _csv,
+    "teacher_output": _csv,
+    "initialisation": _csv,
+    "bootstrap": _csv,
+    "student_output": _csv,
+    "remedies": _csv,
     "summary": _json,
     "report": _html,
 }

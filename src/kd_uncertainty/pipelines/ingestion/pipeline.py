@@ -2,11 +2,10 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.ingestion import nodes
+from kd_uncertainty.pipelines.ingestion import nodes, regression
 
 
-def create_pipeline() -> Pipeline:
-    """One node: checks, split, label noise, preprocessing."""
-    return Pipeline(
-        [node(nodes.prepare_examples, ["source", "params:ingestion"], ["examples", "task"], name="prepare_examples")]
-    )
+def create_pipeline(kind: str = "classification") -> Pipeline:
+    """One node: checks, split, preprocessing; label noise for classes."""
+    prepare = regression.prepare_examples if kind == "regression" else nodes.prepare_examples
+    return Pipeline([node(prepare, ["source", "params:ingestion"], ["examples", "task"], name="prepare_examples")])

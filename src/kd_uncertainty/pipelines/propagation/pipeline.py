@@ -2,11 +2,46 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.propagation import nodes
+from kd_uncertainty.pipelines.propagation import nodes, regression
 
 
-def create_pipeline() -> Pipeline:
+def create_pipeline(kind: str = "classification") -> Pipeline:
     """How good teachers and students are, how the students differ, and why."""
+    return _regression() if kind == "regression" else _classification()
+
+
+def _regression() -> Pipeline:
+    return Pipeline(
+        [
+            node(
+                regression.evaluate_teachers,
+                ["responses", "examples", "params:propagation"],
+                "teacher_metrics",
+                name="evaluate_teachers",
+            ),
+            node(
+                regression.evaluate_students,
+                ["predictions", "plan", "responses", "examples", "task"],
+                "student_metrics",
+                name="evaluate_students",
+            ),
+            node(
+                regression.summarise_arms,
+                ["student_metrics", "plan", "params:propagation"],
+                "arm_metrics",
+                name="summarise_arms",
+            ),
+            node(
+                regression.decompose_uncertainty,
+                ["predictions", "plan", "student_metrics", "params:propagation"],
+                ["variance_components", "response_budget", "advice"],
+                name="decompose_uncertainty",
+            ),
+        ]
+    )
+
+
+def _classification() -> Pipeline:
     return Pipeline(
         [
             node(

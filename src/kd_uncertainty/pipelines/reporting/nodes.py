@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -53,8 +54,26 @@ def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame) -> list[Fig
     return [portable(figures[name]) for name in FIGURES]
 
 
-def _about_data(task: dict[str, Any]) -> str:
+def about_data(task: dict[str, Any]) -> str:
+    """What the study was run on, in a few words."""
     return f"{sum(task['num_examples'].values()):,} examples, digest {task['source_digest']}"
+
+
+def provenance_of(
+    command: str, sections: Mapping[str, BaseModel], summary: Mapping[str, Any], engine: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What it takes to run a study again: command, parameters, seeds, versions, data, device, backend."""
+    parameters = {name: section.model_dump(mode="json", by_alias=True) for name, section in sections.items()}
+    return {
+        "command": command,
+        "parameters": parameters,
+        "seeds": {name: section["seed"] for name, section in parameters.items() if "seed" in section},
+        "versions": {package: version(package) for package in _PACKAGES},
+        "data": about_data(summary["task"]),
+        "device": engine["device"],
+        "backend": engine["backend"],
+        "backend_reason": engine["reason"],
+    }
 
 
 def write_report(
@@ -78,16 +97,6 @@ def write_report(
         "propagation": propagation,
         "reporting": reporting,
     }
-    parameters = {name: section.model_dump(mode="json", by_alias=True) for name, section in sections.items()}
-    provenance = {
-        "command": "kedro run",
-        "parameters": parameters,
-        "seeds": {name: section["seed"] for name, section in parameters.items() if "seed" in section},
-        "versions": {package: version(package) for package in _PACKAGES},
-        "data": _about_data(summary["task"]),
-        "device": engine["device"],
-        "backend": engine["backend"],
-        "backend_reason": engine["reason"],
-    }
+    provenance = provenance_of("kedro run", sections, summary, engine)
     tables = _named(figures_and_tables[len(FIGURES) :])
     return render_report(summary, figures, tables, provenance, title=reporting.title)

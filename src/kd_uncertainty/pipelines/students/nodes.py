@@ -67,7 +67,7 @@ def train_students(
     train_shards = partial(
         workers.run,
         job,
-        workers=_num_workers(execution),
+        workers=num_workers(execution),
         device=device,
         chunk_size=execution.chunk_size,
         progress=execution.progress,
@@ -82,7 +82,7 @@ def train_students(
     return PendingPopulation(job.identity(backend), job.num_shards, train_shards), engine
 
 
-def _num_workers(execution: ExecutionOptions) -> int:
+def num_workers(execution: ExecutionOptions) -> int:
     """Cores to use: as asked for, or all that this process may."""
     return available_cores() if execution.workers == "auto" else execution.workers
 

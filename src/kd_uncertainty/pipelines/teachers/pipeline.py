@@ -2,15 +2,16 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.teachers import nodes
+from kd_uncertainty.pipelines.teachers import nodes, regression
 
 
-def create_pipeline() -> Pipeline:
+def create_pipeline(kind: str = "classification") -> Pipeline:
     """Fit every teacher, then draw the curves."""
+    fit = regression.fit_teachers if kind == "regression" else nodes.fit_teachers
     return Pipeline(
         [
             node(
-                nodes.fit_teachers,
+                fit,
                 ["examples", "task", "params:teachers", "params:execution"],
                 ["teachers", "teacher_curves"],
                 name="fit_teachers",

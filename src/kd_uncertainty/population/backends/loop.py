@@ -48,12 +48,12 @@ def train_cohort(
     layout = _memory_format(network)
     network.to(memory_format=layout)  # type: ignore[call-overload]
     trained = {name: values.clone() for name, values in initial.items()}
-    rates = learning_rates(options, len(inputs)).reshape(options.epochs, -1).tolist()
+    rates = learning_rates(options, cohort.num_rows).reshape(options.epochs, -1).tolist()
     # Copied, so that the inputs start at an address like that of any batch, wherever the caller's start.
     inputs = inputs.clone(memory_format=layout if inputs.dim() == 4 else torch.contiguous_format)
     for student, table in enumerate(cohort.table_index.tolist()):
         one = slice(student, student + 1)
-        data = _Data(inputs, labels, cohort.targets[table])
+        data = _Data(inputs, labels, cohort.targets[table]).take(None if cohort.rows is None else cohort.rows[student])
         _load(network, {name: values[student] for name, values in initial.items()})
         network.train()
         optimiser = Optimiser(network.parameters(), options)

@@ -75,7 +75,7 @@ def train_cohort(
     task = _task(layers, tensors, memory, cohort, options)
     task.threads = threads
     students = slice(0, len(cohort))
-    for epochs in _blocks(layers, len(inputs) * len(cohort), options.epochs, monitor.every_epoch, threads):
+    for epochs in _blocks(layers, cohort.num_rows * len(cohort), options.epochs, monitor.every_epoch, threads):
         losses = torch.empty((len(cohort), len(epochs)), dtype=torch.float64)
         task.first_epoch, task.last_epoch, task.losses = epochs.start, epochs.stop, losses.data_ptr()
         library.train(task)
@@ -121,7 +121,8 @@ def _tensors(
         "switch_step": switch_step.long(),
         "temperature": cohort.temperature.float(),
         "order_seeds": order_seeds,
-        "rates": torch.from_numpy(learning_rates(options, len(inputs))),
+        **({} if cohort.rows is None else {"rows": cohort.rows}),
+        "rates": torch.from_numpy(learning_rates(options, cohort.num_rows)),
     }
     return {name: values.contiguous() for name, values in tensors.items()}
 
@@ -132,6 +133,7 @@ def _task(
     return library.Task(
         students=len(cohort),
         examples=len(tensors["inputs"]),
+        epoch_size=cohort.num_rows,
         layers=len(layers),
         batch_size=options.batch_size,
         momentum=options.momentum,

@@ -55,17 +55,18 @@ class Batches:
         inputs: (examples, features).
         labels: (examples, ...).
         cohort: the students; all on one device.
-        batch_size: examples of a full batch; one that has room for all is all examples in their own order.
+        batch_size: examples of a full batch; one that has room for all is all examples (or rows) in their own order.
     """
 
     def __init__(self, inputs: Tensor, labels: Tensor, cohort: Cohort, batch_size: int) -> None:
         self.inputs, self.labels, self.cohort, self.batch_size = inputs, labels, cohort, batch_size
-        self.full, self.rest = divmod(len(inputs), batch_size)
-        self.whole = _whole(inputs, labels, cohort) if batch_size >= len(inputs) else None
-        device, shape = inputs.device, (len(cohort), 0 if self.whole else len(inputs))
+        self.size = cohort.num_rows  # of an epoch
+        self.full, self.rest = divmod(self.size, batch_size)
         # One flat table of targets, so that a single gather serves all students; and where in it each student's begins.
         self._targets = cohort.targets.reshape(-1, cohort.targets.shape[-1])
         self._begins = (len(inputs) * cohort.table_index).unsqueeze(1)
+        self.whole = self._whole() if batch_size >= self.size else None
+        device, shape = inputs.device, (len(cohort), 0 if self.whole else self.size)
         self._orders = torch.empty(shape, dtype=torch.int64, device=device)
         self._first = torch.arange(0 if self.whole else batch_size, device=device)
         self.places = self._first.clone()  # the next full batch, as columns of the orders
@@ -73,8 +74,10 @@ class Batches:
     def start_epoch(self, epoch: int) -> None:
         """Go to the first batch of an epoch, counted from 0."""
         if self.whole is None:
-            orders = batch_orders(self.cohort.order_seeds, epoch, len(self.inputs))
+            orders = batch_orders(self.cohort.order_seeds, epoch, self.size)
             upload(self._orders, torch.from_numpy(orders))
+            if self.cohort.rows is not None:
+                self._orders.copy_(self.cohort.rows.gather(1, self._orders))
             self.places.copy_(self._first)
 
     def shapes(self) -> list[tuple[Callable[[], Batch], int]]:
@@ -101,13 +104,15 @@ class Batches:
             self._targets.index_select(0, places).view(students, -1, self._targets.shape[-1]),
         )
 
-
-def _whole(inputs: Tensor, labels: Tensor, cohort: Cohort) -> Batch:
-    """Return the one batch of all examples in their own order, laid out once for the whole training."""
-    students = len(cohort)
-    stack = inputs.expand(students, *inputs.shape)
-    targets = cohort.targets.index_select(0, cohort.table_index)
-    return aligned(stack) if inputs.dim() == 2 else stack, labels.expand(students, *labels.shape), targets
+    def _whole(self) -> Batch:
+        """Return the one batch of all examples in their own order, laid out once for the whole training."""
+        if self.cohort.rows is not None:
+            inputs, labels, targets = self._take(self.cohort.rows)
+        else:
+            students = len(self.cohort)
+            inputs, labels = (values.expand(students, *values.shape) for values in (self.inputs, self.labels))
+            targets = self.cohort.targets.index_select(0, self.cohort.table_index)
+        return aligned(inputs) if inputs.dim() == 3 else inputs, labels, targets
 
 
 class Program:
@@ -131,7 +136,7 @@ class Program:
         options: TrainingOptions,
         mode: Mode,
     ) -> None:
-        device, rates = batches.inputs.device, learning_rates(options, len(batches.inputs))
+        device, rates = batches.inputs.device, learning_rates(options, batches.size)
         self._gradients_and_losses, self._state, self._layers = gradients_and_losses, state, layers
         self._batches, self._options, self._mode = batches, options, mode
         self._position = torch.zeros((), dtype=torch.int64, device=device)  # optimiser steps taken
@@ -153,7 +158,7 @@ class Program:
             for step, times in steps:
                 for _ in range(times):
                     step()
-            losses = (self._total / len(self._batches.inputs)).unsqueeze(1)
+            losses = (self._total / self._batches.size).unsqueeze(1)
             monitor.after_epochs(students, range(epoch, epoch + 1), self._state, losses)
         wait_for(device)
 

@@ -25,10 +25,11 @@ class Task(ctypes.Structure):
     """``kd_task`` of ``kernel/task.h``, field by field."""
 
     _fields_ = (
-        *((name, _int) for name in ("students", "examples", "layers", "batch_size", "first_epoch", "last_epoch")),
+        *((name, _int) for name in ("students", "examples", "epoch_size", "layers", "batch_size")),
+        *((name, _int) for name in ("first_epoch", "last_epoch")),
         *((name, _address) for name in ("widths", "relu", "bias", "inputs", "labels", "values", "targets", "tables")),
         *((name, _address) for name in ("mixing", "mixing_after", "switch_step", "temperature", "order_seeds")),
-        ("rates", _address),
+        *((name, _address) for name in ("rows", "rates")),
         *((name, _double) for name in ("momentum", "beta1", "beta2", "epsilon", "weight_decay")),
         *((name, _int) for name in ("optimiser", "loss", "size", "slots")),
         *((name, _address) for name in ("state", "losses")),

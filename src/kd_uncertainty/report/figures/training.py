@@ -22,12 +22,14 @@ from kd_uncertainty.report.wording import TARGET_NAMES, target_order, teacher_or
 
 TITLE = "Training curves"
 QUANTILES = (0.1, 0.5, 0.9)
+VALIDATION = (("NLL", "validation_nll"), ("MSE", "validation_mse"))
+"""What is measured after every epoch: of classes, or of numbers scaled to variance 1."""
 
 
 def training_curves(
     teacher_curves: pd.DataFrame, student_curves: pd.DataFrame, plan: pd.DataFrame, *, narrow: bool = False
 ) -> go.Figure:
-    """Loss by epoch: teachers (training loss, validation NLL) by teacher, students (training loss) by target.
+    """Loss by epoch: teachers (training loss, validation NLL or MSE) by teacher, students (training loss) by target.
 
     Args:
         teacher_curves: The table ``teacher_curves``; empty where the soft labels are the user's own.
@@ -38,7 +40,8 @@ def training_curves(
     drawn: list[tuple[str, pd.DataFrame, str, str]] = []
     if len(teacher_curves):
         drawn += [("teachers: training loss", teacher_curves, "teacher", "train_loss")]
-        drawn += [("teachers: validation NLL", teacher_curves, "teacher", "validation_nll")]
+        name, column = next(curve for curve in VALIDATION if curve[1] in teacher_curves)
+        drawn += [(f"teachers: validation {name}", teacher_curves, "teacher", column)]
     if len(student_curves):
         students = (
             student_curves.merge(plan[["student", "target"]], on="student")

@@ -25,11 +25,11 @@ struct Workspace {
     std::vector<int32_t> order;
     Shuffler shuffler;
 
-    explicit Workspace(const kd_task &t) : task(t), order(t.examples), shuffler(t.examples) {
-        const int64_t batch = std::min(task.batch_size, task.examples);
+    explicit Workspace(const kd_task &t) : task(t), order(t.epoch_size), shuffler(t.epoch_size) {
+        const int64_t batch = std::min(task.batch_size, task.epoch_size);
         block_rows = (batch + (batch + most_rows - 1) / most_rows - 1) / ((batch + most_rows - 1) / most_rows);
         int64_t offset = 0, largest = 0;
-        activations.emplace_back(((batch == task.examples ? task.examples : block_rows) + LANES) * input_stride());
+        activations.emplace_back(((batch == task.epoch_size ? task.epoch_size : block_rows) + LANES) * input_stride());
         for (int64_t l = 0; l < task.layers; l++) {
             const int64_t in = task.widths[l], out = task.widths[l + 1], padded = round_up(out, 16);
             const int64_t stride = is_single(l) ? 1 : odd_stride(padded);
@@ -43,9 +43,9 @@ struct Workspace {
         scratch = Buffer(4 * layers.back().padded * LANES);
         single_weights = Buffer(round_up(layers.back().inputs, 16));
         single_gradient = Buffer(round_up(layers.back().inputs, 16));
-        for (int64_t i = 0; i < task.examples; i++) order[i] = int32_t(i);
+        for (int64_t i = 0; i < task.epoch_size; i++) order[i] = int32_t(i);
         inputs = activations[0].data;
-        if (batch == task.examples) gather(order.data(), task.examples);
+        if (batch == task.epoch_size && !task.rows) gather(order.data(), task.epoch_size);
     }
 
     static int64_t odd_stride(int64_t padded) { return padded / 16 % 2 ? padded : padded + 16; }
@@ -55,18 +55,22 @@ struct Workspace {
     // Trains one student for the epochs of the task, in place.
     void train(int64_t student) {
         float *const state = task.state + student * task.slots * task.size;
-        const int64_t batches = (task.examples + task.batch_size - 1) / task.batch_size;
+        const int64_t batches = (task.epoch_size + task.batch_size - 1) / task.batch_size;
+        const int64_t *const own = task.rows ? task.rows + student * task.epoch_size : nullptr;
+        if (own && batches == 1) gather_all(own);
         for (int64_t epoch = task.first_epoch; epoch < task.last_epoch; epoch++) {
             // A batch of everything needs no order, and keeps that of the data.
             if (batches > 1) shuffler.order(task.order_seeds[student], uint64_t(epoch), order.data());
+            if (own && batches > 1)
+                for (int32_t &example : order) example = int32_t(own[example]);
             double total = 0.0;
             for (int64_t b = 0; b < batches; b++) {
-                const int64_t first = b * task.batch_size, rows = std::min(task.batch_size, task.examples - first);
+                const int64_t first = b * task.batch_size, rows = std::min(task.batch_size, task.epoch_size - first);
                 const int64_t step = epoch * batches + b;
                 total += step_on_batch(student, state, first, rows, step) * double(rows);
             }
             const int64_t epochs = task.last_epoch - task.first_epoch;
-            task.losses[student * epochs + epoch - task.first_epoch] = total / double(task.examples);
+            task.losses[student * epochs + epoch - task.first_epoch] = total / double(task.epoch_size);
         }
     }
 
@@ -80,7 +84,7 @@ struct Workspace {
         for (int64_t b = 0; b < blocks; b++) {
             const int64_t start = rows * b / blocks, count = rows * (b + 1) / blocks - start;
             const int32_t *const examples = order.data() + first + start;
-            if (rows == task.examples)
+            if (rows == task.epoch_size)
                 inputs = activations[0].data + start * input_stride();
             else
                 gather(examples, count);
@@ -89,6 +93,13 @@ struct Workspace {
             backward(state, count, b > 0, b == blocks - 1 ? &update : nullptr);
         }
         return total / double(rows);
+    }
+
+    // A student's rows as the one batch of all its epochs.
+    void gather_all(const int64_t *own) {
+        for (int64_t i = 0; i < task.epoch_size; i++) order[i] = int32_t(own[i]);
+        inputs = activations[0].data;
+        gather(order.data(), task.epoch_size);
     }
 
     void gather(const int32_t *examples, int64_t rows) {

@@ -15,7 +15,9 @@ enum { KD_DISTILLATION = 0, KD_MSE = 1 };
 // weights and last the bias, cut into panels of at most 64 columns; a panel holds its rows one after another (see
 // `Layer` in network.inl).
 struct kd_task {
-    int64_t students, examples, layers, batch_size, first_epoch, last_epoch;
+    int64_t students, examples;
+    int64_t epoch_size; // rows of an epoch: `examples`, or what `rows` holds for each student
+    int64_t layers, batch_size, first_epoch, last_epoch;
     const int64_t *widths;       // (layers + 1) inputs, hidden widths, outputs
     const int64_t *relu;         // (layers) whether a ReLU follows; none may follow the last
     const int64_t *bias;         // (layers) whether there is one; without, its row stays 0
@@ -29,6 +31,7 @@ struct kd_task {
     const int64_t *switch_step;  // (students)
     const float *temperature;    // (students)
     const uint64_t *order_seeds; // (students)
+    const int64_t *rows;         // (students, epoch_size) the examples that each is trained on, or null: each once
     const double *rates;         // (steps of the whole training) learning rates
     double momentum, beta1, beta2, epsilon, weight_decay;
     int64_t optimiser, loss;

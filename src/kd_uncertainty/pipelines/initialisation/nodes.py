@@ -1,0 +1,34 @@
+"""Nodes of the initialisation stage."""
+
+from __future__ import annotations
+
+import pandas as pd
+from plotly.graph_objects import Figure
+
+from kd_uncertainty.options import ExecutionOptions, ValuePropagationOptions
+from kd_uncertainty.regression.data import regression_data
+from kd_uncertainty.regression.initialisation import InitialisationOptions, initialisation_table
+from kd_uncertainty.report.figures import portable
+from kd_uncertainty.report.regression.figures import initialisation_figure
+from kd_uncertainty.threads import available_cores
+
+
+def measure_initialisation(
+    examples: pd.DataFrame,
+    initialisation: InitialisationOptions,
+    propagation: ValuePropagationOptions,
+    execution: ExecutionOptions,
+) -> pd.DataFrame:
+    """Dispersion of the start against variance between students."""
+    return initialisation_table(
+        regression_data(examples),
+        initialisation,
+        confidence=propagation.confidence,
+        threads=available_cores() if execution.workers == "auto" else execution.workers,
+        progress=execution.progress,
+    )
+
+
+def plot_initialisation(initialisation: pd.DataFrame) -> Figure:
+    """Draw the section's figure."""
+    return portable(initialisation_figure(initialisation))

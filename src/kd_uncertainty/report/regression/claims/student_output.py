@@ -1,0 +1,71 @@
+"""Claims of section 6: which targets suppress the uncertainty that a single student expresses."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kd_uncertainty.report.comparison import Estimate, estimate_of
+from kd_uncertainty.report.regression.claims.rules import Claim, Verdict, direction, sides
+from kd_uncertainty.report.regression.figures.series import choose, missing
+from kd_uncertainty.report.wording import listing, number
+
+SECTION = "6 student output"
+CLAIMS = (
+    ("argmax", "students trained on the teacher's argmax have less entropy than the teacher", False),
+    ("soft", "students trained on soft labels keep the teacher's entropy", True),
+    ("label", "students trained on sampled labels keep the teacher's entropy", True),
+)
+SUPPRESSED = "holds if nearly all intervals of students' / teacher's entropy lie below 1 and none above"
+KEPT_SHARE = 0.9
+"""Students that keep this share of the teacher's entropy are said to keep it."""
+KEPT = (
+    f"holds if students keep at least {KEPT_SHARE:.0%} of the teacher's entropy in every source, by the "
+    "interval's upper end"
+)
+
+
+def student_output_claims(table: pd.DataFrame, confidence: float = 0.95) -> list[Claim]:
+    """One claim a target, over sources and models, on all test points; correct and incorrect ones in the sentence."""
+    there = not missing(table, ("source", "role", "model", "target", "subset", "entropy_ratio"))
+    found = []
+    for target, claim, ours in CLAIMS:
+        own = choose(table, role="student", target=target) if there else pd.DataFrame()
+        found.append(_target(own, target, claim, confidence, ours=ours))
+    return found
+
+
+def _target(own: pd.DataFrame, target: str, claim: str, confidence: float, *, ours: bool) -> Claim:
+    suppressing = target == "argmax"
+    rule = SUPPRESSED if suppressing else KEPT
+    rows = choose(own, subset="all").to_dict("records") if len(own) else []
+    values = [estimate_of(row, "entropy_ratio") for row in rows]
+    found = sides(values)
+    if not found.count:
+        return Claim(SECTION, target, claim, rule=rule, ours=ours)
+    verdict: Verdict
+    if suppressing:
+        verdict = direction(found.below, found.above, found.count, confidence)
+    else:
+        kept = sum(value.upper >= KEPT_SHARE for value in values if value.measured)
+        verdict = "holds" if kept == found.count else "holds in part" if 2 * kept >= found.count else "does not hold"
+    typical = min((v for v in values if v.measured), key=lambda value: abs(value.estimate - found.middle))
+    cells = listing(
+        f"{row['source']}, {row['model']}: {_short(value)}"
+        for row, value in zip(rows, values, strict=True)
+        if value.measured
+    )
+    sentence = f"Students' entropy over the teacher's on all test points: {found.text()} ({cells})."
+    subsets = [_subset(own, subset) for subset in ("correct", "incorrect")]
+    sentence += "".join(f" {text}" for text in subsets if text)
+    figures = {"below": found.below, "above": found.above, "count": found.count, "median_ratio": found.middle}
+    return Claim(SECTION, target, claim, f"× {_short(typical)}", typical, rule, verdict, sentence, ours, figures)
+
+
+def _subset(own: pd.DataFrame, subset: str) -> str:
+    rows = choose(own, subset=subset).to_dict("records")
+    found = sides([estimate_of(row, "entropy_ratio") for row in rows])
+    return f"On {subset} ones: {found.text()}." if found.count else ""
+
+
+def _short(value: Estimate) -> str:
+    return f"{number(value.estimate, 3)} [{number(value.lower, 3)}, {number(value.upper, 3)}]"
