@@ -180,7 +180,7 @@ def bootstrap(data: Any) -> None:
 def student_output(data: Any) -> None:
     """One row a source, model, target and subset of the test points."""
     keys = dict.fromkeys(("source", "role", "model", "target", "subset"), "text")
-    figures = ("entropy", "intra_variance", "accuracy", "entropy_ratio")
+    figures = ("entropy", "intra_variance", "accuracy", "entropy_ratio", "soft_ratio")
     _check("student_output", data, {**keys, "num_students": "int", **_with_interval(*figures)})
 
 
@@ -189,5 +189,5 @@ def remedies(data: Any) -> None:
     keys = {"model": "text", "noise": "float", "num_responses": "int", "method": "text"}
     counts = {"responses_used": "any", "num_students": "int"}
     figures = ("inter_variance", "test_mse", "variance_ratio", "equal_budget_ratio")
-    theory = {"predicted_ratio": "float", "closed_form_variance": "float"}
+    theory = dict.fromkeys(("predicted_ratio", "closed_form_variance", "response_weight"), "float")
     _check("remedies", data, {**keys, **counts, **_with_interval(*figures), **theory})

@@ -17,7 +17,7 @@ from kd_uncertainty.population.memory import SAFETY, Sizes, needs_of, students_a
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.training import train
 
-from ..population.worlds import Convolutional, Residual, mlp, regression_world, switching, world
+from ..population.worlds import Convolutional, Residual, mlp, regression_world, resampled, switching, world
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")]
 GPU = torch.device("cuda")
@@ -26,6 +26,7 @@ WORLDS = {
     "distillation": (world(5, 150, 7, 3), mlp(7, 3, 16, 5)),
     "switching": ((*world(5, 150, 7, 3)[:2], switching(world(5, 150, 7, 3)[2])), mlp(7, 3, 6)),
     "mse": (regression_world(5, 150, 7, 2), mlp(7, 2, 9)),
+    "rows": ((*world(5, 190, 7, 3)[:2], resampled(world(5, 190, 7, 3)[2], 150)), mlp(7, 3, 6)),
     "dropout": (world(5, 150, 7, 3), mlp(7, 3, 16, dropout=0.4)),
     "general": (world(5, 150, 7, 3), lambda: Residual(7, 3)),
     "convolutional": (world(5, 150, 64, 3), lambda: Convolutional(64, 3)),

@@ -17,7 +17,7 @@ from kd_uncertainty.population.seeds import derive_seed
 from kd_uncertainty.regression._cells import columns
 from kd_uncertainty.regression.data import Floats, RegressionData
 from kd_uncertainty.regression.networks import NetworkFit, Networks, StudentSeeds, train_networks
-from kd_uncertainty.uncertainty.students import MIN_STUDENTS, inter_student_variance, squared_errors, student_mean
+from kd_uncertainty.uncertainty.students import MIN_STUDENTS, inter_student_variance, positive_mean, squared_errors
 
 TrainedOn = Literal["teacher", "ground_truth"]
 """What students are trained on: the teacher's predictions, or the data's own targets."""
@@ -74,7 +74,7 @@ def prediction_columns(predictions: Floats, truth: Floats, confidence: float) ->
     """
     return columns(
         inter_variance=inter_student_variance(predictions, confidence),
-        test_mse=student_mean(squared_errors(predictions, truth), confidence),
+        test_mse=positive_mean(squared_errors(predictions, truth), confidence),
     )
 
 

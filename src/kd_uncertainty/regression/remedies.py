@@ -52,7 +52,7 @@ from kd_uncertainty.regression.data import Floats, RegressionData
 from kd_uncertainty.regression.networks import NetworkFit
 from kd_uncertainty.typed import Distinct, Options, Seed
 from kd_uncertainty.uncertainty import weighting
-from kd_uncertainty.uncertainty.students import inter_student_variance, squared_errors, student_mean, variance_ratio
+from kd_uncertainty.uncertainty.students import inter_student_variance, positive_mean, squared_errors, variance_ratio
 from kd_uncertainty.uncertainty.weighting import Responses, StudentEstimate
 
 Method = Literal["average", "inverse_variance_oracle", "inverse_variance_estimated", "blue", "pilot"]
@@ -72,7 +72,7 @@ class RemediesOptions(Options):
         None,
         description="further responses of a student's pilot (inverse_variance_estimated); null: as many as its own",
     )
-    num_students: NumStudents = Field(200, description="students of a cell")
+    num_students: NumStudents = Field(100, description="students of a cell")
     network: NetworkFit = Field(NetworkFit(), description="of teacher and students where they are networks")
     seed: Seed = Field(9, description="of responses and initialisations, which are the same in every cell")
 
@@ -225,7 +225,7 @@ def _row(data: RegressionData, learner: Learner, cell: _Cell, confidence: float)
         "num_students": len(cell.predictions),
         **columns(
             inter_variance=inter_student_variance(cell.predictions, confidence),
-            test_mse=student_mean(squared_errors(cell.predictions, data.test_targets), confidence),
+            test_mse=positive_mean(squared_errors(cell.predictions, data.test_targets), confidence),
             variance_ratio=variance_ratio(cell.predictions, cell.same_responses, confidence),
             equal_budget_ratio=variance_ratio(cell.predictions, cell.same_budget, confidence),
         ),

@@ -106,7 +106,7 @@ def student_output_table(
     each. Bounds are over students, given the teacher and the test points; the teacher, being given, has none.
 
     Args:
-        tables: by name, those of ``options.sources`` at least.
+        tables: by name, those that ``options.sources`` name at least.
         options: of the section.
         confidence: of the intervals.
         threads: threads over students; no result depends on them.
@@ -121,12 +121,13 @@ def student_output_table(
     Raises:
         UserError: if a table is missing or cannot be used, a network cannot be built, or one diverges.
     """
+    chosen = {source: _table(tables, source, settings) for source, settings in options.sources.items()}
     rows: list[dict[str, Any]] = []
     cells = len(options.sources) * len(options.models) * len(options.targets)
     with progress_bar("student output", cells * options.num_students, progress) as advance:
         for source, settings in options.sources.items():
             data = classification_data(
-                _table(tables, source, settings), settings.target, settings.drop_columns,
+                chosen[source], settings.target, settings.drop_columns,
                 label_noise=settings.label_noise, test_fraction=options.test_fraction, seed=options.seed,
             )  # fmt: skip
             train, test = teacher_probabilities(data, _fit(options.teacher, settings), options.seed, threads)

@@ -34,7 +34,7 @@ from kd_uncertainty.regression._cells import (
 from kd_uncertainty.regression.data import Floats, RegressionData
 from kd_uncertainty.regression.networks import NetworkFit
 from kd_uncertainty.typed import Distinct, Options, Seed
-from kd_uncertainty.uncertainty.students import inter_student_variance, squared_errors, student_mean
+from kd_uncertainty.uncertainty.students import inter_student_variance, positive_mean, squared_errors
 
 
 class TeacherOutputOptions(Options):
@@ -131,7 +131,7 @@ def _row(
         "num_students": len(predictions),
         **columns(inter_variance=inter_student_variance(predictions, confidence)),
         "closed_form_variance": exact,
-        **columns(test_mse=student_mean(squared_errors(predictions, data.test_targets), confidence)),
+        **columns(test_mse=positive_mean(squared_errors(predictions, data.test_targets), confidence)),
         "closed_form_mse": teacher_mse + exact,
         "teacher_mse": teacher_mse,
     }

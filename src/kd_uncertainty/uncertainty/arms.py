@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS
-from kd_uncertainty.uncertainty.components import CrossedDesign, crossed_design, gram_matrices
+from kd_uncertainty.uncertainty.components import CrossedDesign, crossed_design
 from kd_uncertainty.uncertainty.decomposition import FloatArray
-from kd_uncertainty.uncertainty.jackknife import Sampled, sample_components
-from kd_uncertainty.uncertainty.resampling import Multipliers, interval
+from kd_uncertainty.uncertainty.jackknife import Sampled
+from kd_uncertainty.uncertainty.resampling import interval
 
 Content = TypeVar("Content")
 MAX_BLOCKS = 256
@@ -108,18 +107,6 @@ def sample_arm(
     except UserError as error:
         raise UserError(f"arm {keys['arm']}: {error}") from error
     return SampledArm(keys, design.shape[0], samples)
-
-
-def with_components(
-    own: Sampled, values: FloatArray, split: str, design: CrossedDesign, multipliers: Multipliers
-) -> Sampled:
-    """Append ``COMPONENTS`` of the values (students, examples, outputs) to other statistics."""
-    gram, shares = gram_matrices(values, design, num_gram_blocks(len(values)))
-    parts = (own, sample_components(gram, shares, design, multipliers, split))
-    return Sampled(
-        np.concatenate([part.estimates for part in parts]),
-        np.concatenate([part.replicates for part in parts], axis=1),
-    )
 
 
 def check_students(values: FloatArray, split: str, design: CrossedDesign) -> None:

@@ -1,73 +1,112 @@
-r"""Influences of seed levels on variance components by way of the seven mean squares of a crossed design.
+r"""Variance components with intervals by way of the seven mean squares of a crossed design.
 
 With Gaussian effects the mean squares of a full crossing are independent, ``E MS_U = sum over T containing U of
 sigma_T^2 times the levels of the factors outside T``, and every component is a linear combination of them (Searle,
 Casella & McCulloch 1992, chapter 4). So each is perturbed once, by the jackknife over the levels of that factor of U
-which has the most, and components that share a mean square share its perturbation. A jackknife over the levels of every
-factor of U would count an interaction several times, with the heavy tails of the factor with the fewest levels.
+which has the most, and statistics that share a mean square share its perturbation. A jackknife over every factor of U
+would count an interaction several times, with the heavy tails of the factor with the fewest levels.
+
+A statistic's deviations come from factors with different numbers of levels. Their degrees of freedom are combined as
+Welch and Satterthwaite do, ``(sum_f v_f)^2 / sum_f v_f^2 / (n_f - 1)``, and the sum gets the tails of Student's t with
+that many: a sum of t variables, each with its own, would be too wide.
 """
 
 from __future__ import annotations
 
 import itertools
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
-from kd_uncertainty.uncertainty.components import pair_means
+from kd_uncertainty.schemas import FACTORS
+from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign, pair_means
 from kd_uncertainty.uncertainty.decomposition import FloatArray
+from kd_uncertainty.uncertainty.jackknife import Sampled
+from kd_uncertainty.uncertainty.resampling import Multipliers, example_deviations, resample
 
 Shape = tuple[int, ...]
+MEAN_SQUARE_STATISTICS = ("inter", *COMPONENTS)
 EFFECTS = tuple(effect for effect in itertools.product((0, 1), repeat=3) if any(effect))
 """Main effects and interactions: which of response, initialisation and order take part."""
+MAX_DEGREES = 1e6
+"""Student's t with more degrees of freedom is taken for a normal variable with so many."""
 
 
-class Influences(NamedTuple):
-    """How the choice of seed levels moves the components.
+def sample_mean_squares(
+    gram: FloatArray, shares: FloatArray, design: CrossedDesign, multipliers: Multipliers, split: str
+) -> Sampled:
+    """Estimates and replicates of ``MEAN_SQUARE_STATISTICS``.
 
-    Attributes:
-        deviations: for each factor (levels, 5), in the order of ``COMPONENTS``; they sum to 0 over levels.
-        scale: (5,) what each component's mean squares add, without what they subtract; not negative.
+    Args:
+        gram: (blocks, students, students) of ``gram_matrices``.
+        shares: (blocks,) share of the examples.
+        design: the students' crossing.
+        multipliers: the shared draws.
+        split: name of the split.
     """
-
-    deviations: list[FloatArray]
-    scale: FloatArray
+    shape = design.shape
+    weights = statistic_weights(shape)
+    by_block = mean_squares(pair_means(gram, shape), shape)
+    squares = shares @ by_block
+    deviations = example_deviations(by_block @ weights.T, shares, multipliers, split)
+    variance = deviations.var(axis=0)
+    spread = np.zeros(len(weights))
+    for factor, influence in enumerate(level_influences(np.tensordot(shares, gram, axes=1), shape)):
+        normal = np.stack([multipliers.level(FACTORS[factor], int(level)) for level in design.levels[factor]])
+        deviations += normal.T @ influence
+        own = np.square(influence).sum(axis=0)
+        variance += own
+        if shape[factor] > 2:  # the spread of two levels is an assumption, not an estimate
+            spread += own**2 / (shape[factor] - 1)
+    degrees = np.full(len(weights), MAX_DEGREES)
+    np.divide(variance**2, spread, out=degrees, where=spread > 0.0)
+    deviations *= _student_scale(multipliers, np.minimum(degrees, MAX_DEGREES))
+    scale = np.maximum(np.maximum(weights, 0.0) @ squares, 0.0)
+    return Sampled(weights @ squares, resample(weights @ squares, deviations, scale))
 
 
 def mean_squares(means: FloatArray, shape: Shape) -> FloatArray:
-    """Mean squares (..., 7) of ``EFFECTS`` from the means over pairs (..., 2, 2, 2); linear.
+    """Mean squares (..., 7) of ``EFFECTS`` from the means over pairs of students; linear.
 
     Args:
-        means: of ``pair_means``, perhaps with a level left out.
-        shape: levels of each factor in the whole design; a level left out changes no mean square that it can tell of.
+        means: (..., 2, 2, 2) of ``pair_means``, perhaps without one level of a factor; then the mean squares are those
+            of the effects that involve this factor, in the units of the whole design.
+        shape: levels of each factor in the whole design.
+
+    Returns:
+        Mean squares; 0 where a factor of the effect has one level.
     """
     flat = means.reshape(*means.shape[:-3], 8)
-    return np.asarray(flat @ (_expectations(shape) @ _differences()).T)
+    return np.asarray(flat @ (_expectations(shape) @ _differences(shape)).T)
 
 
-def component_weights(shape: Shape) -> FloatArray:
-    """Weights (5, 7) that turn the mean squares into ``COMPONENTS``."""
-    parts = np.array(
-        [np.ones(7), *([effect == one for effect in EFFECTS] for one in ((1, 0, 0), (0, 1, 0), (0, 0, 1)))]
-        + [[sum(effect) > 1 for effect in EFFECTS]],
-        dtype=np.float64,
-    )
-    return np.asarray(parts @ np.linalg.inv(_expectations(shape)))
+def statistic_weights(shape: Shape) -> FloatArray:
+    """Weights (6, 7) that turn the mean squares into ``MEAN_SQUARE_STATISTICS``.
+
+    ``inter``, the variance over the students with ddof = 0, is the sum of squares over all effects, divided by the
+    number of students.
+    """
+    degrees = [np.prod([n - 1 for n, present in zip(shape, effect, strict=True) if present]) for effect in EFFECTS]
+    main = [[effect == one for effect in EFFECTS] for one in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    parts = np.array([np.ones(len(EFFECTS)), *main, [sum(effect) > 1 for effect in EFFECTS]], dtype=np.float64)
+    components = parts @ np.linalg.inv(_expectations(shape))
+    return np.concatenate([np.array([degrees]) / np.prod(shape), components])
 
 
-def mean_square_influences(gram: FloatArray, shape: Shape) -> Influences:
-    """Corrected jackknife deviations of the components, each mean square perturbed once.
+def level_influences(gram: FloatArray, shape: Shape) -> list[FloatArray]:
+    """Corrected jackknife deviations of the statistics, for each factor (levels, 6); they sum to 0 over levels.
 
-    Two levels are blind, as in ``component_influences``; one has no influence.
+    With two levels the jackknife is blind, and the relative error of a mean square is assumed to be that of a variance
+    with two degrees of freedom, as in ``component_influences``. One level has no influence.
 
     Args:
         gram: (students, students) in C order of ``shape``.
         shape: levels of response, initialisation and order.
     """
-    weights = component_weights(shape)
+    weights = statistic_weights(shape)
     full = mean_squares(pair_means(gram, shape), shape)
-    deviations = []
+    influences = []
     for factor, num_levels in enumerate(shape):
         moved = np.zeros((num_levels, len(EFFECTS)))
         if num_levels > 2:
@@ -76,8 +115,17 @@ def mean_square_influences(gram: FloatArray, shape: Shape) -> Influences:
             moved = np.sqrt((num_levels - 2) / num_levels) * (left_out - left_out.mean(axis=0))
         elif num_levels == 2:
             moved = np.outer([1.0, -1.0], np.abs(full)) / np.sqrt(2.0)
-        deviations.append((moved * _shares(factor, shape)) @ weights.T)
-    return Influences(deviations, np.maximum(np.maximum(weights, 0.0) @ full, 0.0))
+        influences.append((moved * _shares(factor, shape)) @ weights.T)
+    return influences
+
+
+def _student_scale(multipliers: Multipliers, degrees: FloatArray) -> FloatArray:
+    """Factors (num_bootstrap, statistics) that turn normal into Student's t deviations.
+
+    All arms use the same quantiles of chi-square, whatever their degrees of freedom, so that replicates stay joint.
+    """
+    quantiles = stats.norm.cdf(multipliers.blocks("degrees of freedom", 1)[0])
+    return np.asarray(np.sqrt(degrees / stats.chi2.ppf(quantiles[:, None], degrees)))
 
 
 def _shares(factor: int, shape: Shape) -> FloatArray:
@@ -101,12 +149,14 @@ def _expectations(shape: Shape) -> FloatArray:
 
 
 @cache
-def _differences() -> FloatArray:
-    """Weights (7, 8) of the pairs' means in the effects' variances: inclusion and exclusion of shared factors."""
-    everything = list(itertools.product((0, 1), repeat=3))
-    return np.array(
-        [[(-1.0) ** (sum(one) - sum(t)) if _within(t, one) else 0.0 for t in everything] for one in EFFECTS]
+def _differences(shape: Shape) -> FloatArray:
+    """Weights (7, 8) of the pairs' means in the effects' variances, by inclusion and exclusion of shared factors."""
+    sets = list(itertools.product((0, 1), repeat=3))
+    signs = np.array(
+        [[(-1.0) ** sum(np.subtract(one, t)) if _within(t, one) else 0.0 for t in sets] for one in EFFECTS]
     )
+    measurable = [all(n > 1 for n, present in zip(shape, one, strict=True) if present) for one in EFFECTS]
+    return signs * np.array(measurable)[:, None]
 
 
 def _within(first: Shape, second: Shape) -> bool:

@@ -17,13 +17,13 @@ from kd_uncertainty.uncertainty.arms import (
     VarianceComponents,
     check_students,
     collect_components,
+    num_gram_blocks,
     sample_arm,
-    with_components,
 )
 from kd_uncertainty.uncertainty.budget import ResponseBudget, fit_response_budget
-from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign
+from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign, gram_matrices
 from kd_uncertainty.uncertainty.decomposition import FloatArray, as_probabilities
-from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_decompositions
+from kd_uncertainty.uncertainty.jackknife import DECOMPOSITIONS, Sampled, sample_components, sample_decompositions
 from kd_uncertainty.uncertainty.predictions import read_arms
 from kd_uncertainty.uncertainty.resampling import Multipliers
 
@@ -72,8 +72,15 @@ def variance_components(
     def sample(array: NDArray[Any], split: str, design: CrossedDesign) -> Sampled:
         values = as_probabilities(array)
         check_students(values, split, design)
-        own = sample_decompositions(values, design, multipliers, split, MAX_BLOCKS)
-        return with_components(own, values, split, design, multipliers)
+        gram, shares = gram_matrices(values, design, num_gram_blocks(len(values)))
+        parts = (
+            sample_decompositions(values, design, multipliers, split, MAX_BLOCKS),
+            sample_components(gram, shares, design, multipliers, split),
+        )
+        return Sampled(
+            np.concatenate([part.estimates for part in parts]),
+            np.concatenate([part.replicates for part in parts], axis=1),
+        )
 
     sampled = in_order(lambda arm: sample_arm(arm.keys, arm.seeds, arm.probabilities, sample), arms)
     return collect_components(sampled, STATISTICS, tuple(arm_keys), confidence)

@@ -18,16 +18,15 @@ from kd_uncertainty.uncertainty.arms import (
     VarianceComponents,
     check_students,
     collect_components,
+    num_gram_blocks,
     sample_arm,
-    with_components,
 )
-from kd_uncertainty.uncertainty.components import COMPONENTS, CrossedDesign
+from kd_uncertainty.uncertainty.components import CrossedDesign, gram_matrices
 from kd_uncertainty.uncertainty.decomposition import FloatArray
 from kd_uncertainty.uncertainty.jackknife import Means, Sampled, sample_means
+from kd_uncertainty.uncertainty.mean_squares import MEAN_SQUARE_STATISTICS, sample_mean_squares
 from kd_uncertainty.uncertainty.predictions import arm_rows
 from kd_uncertainty.uncertainty.resampling import Multipliers
-
-VALUE_DECOMPOSITION = ("total", "intra", "inter")
 
 
 class SplitValues(NamedTuple):
@@ -90,8 +89,8 @@ def value_components(
         UserError: a column or prediction is missing or not finite, or an arm's students are not a full crossing.
     """
     multipliers = Multipliers(num_bootstrap, seed)
-    own = () if residual_variance is None else VALUE_DECOMPOSITION[:2]
-    statistics = (*own, "inter", *COMPONENTS)
+    own = () if residual_variance is None else ("total", "intra")
+    statistics = (*own, *MEAN_SQUARE_STATISTICS)
     arms = from_values(predictions, plan, residual_variance, arm_keys=arm_keys)
     sample = partial(sample_values, multipliers=multipliers)
     sampled = in_order(lambda arm: sample_arm(arm.keys, arm.seeds, arm.splits, sample), arms)
@@ -135,7 +134,7 @@ def from_values(
 
 
 def sample_values(content: SplitValues, split: str, design: CrossedDesign, multipliers: Multipliers) -> Sampled:
-    """Estimates and replicates of total and intra (where known), inter, and ``COMPONENTS``, of one arm and split.
+    """Estimates and replicates of total and intra (where known) and ``MEAN_SQUARE_STATISTICS`` of one arm and split.
 
     Args:
         content: what the students predict.
@@ -152,34 +151,37 @@ def sample_values(content: SplitValues, split: str, design: CrossedDesign, multi
     check_students(values, split, design)
     if not np.isfinite(values).all():
         raise UserError(f"{split} predictions are not all finite; leave out students that diverged, with their seeds")
-    residual = content.residual_variance
-    own = sample_means(_means(values, residual, split, design), design, multipliers, split, MAX_BLOCKS)
-    if residual is not None:
-        total = Sampled(own.estimates.sum(keepdims=True), own.replicates.sum(axis=1, keepdims=True))
-        own = Sampled(
-            np.concatenate([total.estimates, own.estimates]),
-            np.concatenate([total.replicates, own.replicates], axis=1),
-        )
-    return with_components(own, values[..., None], split, design, multipliers)
+    gram, shares = gram_matrices(values[..., None], design, num_gram_blocks(len(values)))
+    between = sample_mean_squares(gram, shares, design, multipliers, split)
+    if content.residual_variance is None:
+        return between
+    intra = _sample_intra(content.residual_variance, values.shape, split, design, multipliers)
+    parts = (
+        Sampled(intra.estimates + between.estimates[:1], intra.replicates + between.replicates[:, :1]),
+        intra,
+        between,
+    )
+    return Sampled(
+        np.concatenate([part.estimates for part in parts]),
+        np.concatenate([part.replicates for part in parts], axis=1),
+    )
 
 
-def _means(values: FloatArray, residual: NDArray[Any] | None, split: str, design: CrossedDesign) -> Means:
-    """Intra (where known) and inter, by example and, as derivatives in the students' weights, by student.
-
-    The derivative of ``sum_s w_s p_s^2 - (sum_s w_s p_s)^2`` is ``(p_s - mean p)^2`` up to a constant.
-    """
-    squares = np.square(values - values.mean(axis=0))[design.rows]
-    by_example, by_student = squares.mean(axis=0)[:, None], squares.mean(axis=1)[:, None]
-    if residual is None:
-        return Means(by_example, by_student, (0,))
-    variance = np.asarray(residual, dtype=np.float64)
-    if variance.shape != (len(values),) or not (np.isfinite(variance) & (variance >= 0.0)).all():
+def _sample_intra(
+    residual_variance: NDArray[Any],
+    shape: tuple[int, ...],
+    split: str,
+    design: CrossedDesign,
+    multipliers: Multipliers,
+) -> Sampled:
+    """Mean of the students' residual variances, which is the same at every example."""
+    variance = np.asarray(residual_variance, dtype=np.float64)
+    if variance.shape != shape[:1] or not (np.isfinite(variance) & (variance >= 0.0)).all():
         raise UserError(
             f"residual variances of the {split} split must be one finite number that is not negative for each student"
         )
-    own = variance[design.rows][:, None]
-    intra = np.full_like(by_example, variance.mean())
-    return Means(np.concatenate([intra, by_example], axis=1), np.concatenate([own, by_student], axis=1), quadratic=(1,))
+    means = Means(np.full((shape[1], 1), variance.mean()), variance[design.rows][:, None], quadratic=())
+    return sample_means(means, design, multipliers, split, MAX_BLOCKS)
 
 
 def _of_students(table: pd.DataFrame | None, students: pd.Series[Any], split: str) -> FloatArray | None:

@@ -93,11 +93,10 @@ def test_is_as_close_to_exact_arithmetic_as_the_loop(shape, optimiser, loss):
     _assert_as_close_as_the_loop(build, inputs, labels, cohort, options)
 
 
-@pytest.mark.parametrize("size", [1, 40, 300])
-@pytest.mark.parametrize("loss", ["distillation", "mse", "switching"])
-@pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adamw"])
-@pytest.mark.parametrize("batch_size", [16, 190, 1000])
-def test_resamples_are_as_close_to_exact_arithmetic_as_in_the_loop(batch_size, optimiser, loss, size):
+@pytest.mark.parametrize(("size", "batch_size"), [(1, 16), (40, 16), (300, 190), (300, 1000)])
+@pytest.mark.parametrize("loss", ["mse", "switching"])
+@pytest.mark.parametrize("optimiser", ["momentum", "adamw"])
+def test_resamples_are_as_close_to_exact_arithmetic_as_in_the_loop(optimiser, loss, size, batch_size):
     inputs, labels, cohort = (regression_world if loss == "mse" else world)(5, 90, 9, 3)
     cohort = resampled(switching(cohort) if loss == "switching" else cohort, size)
     options = TrainingOptions(epochs=2, batch_size=batch_size, schedule="cosine", **OPTIMISERS[optimiser])

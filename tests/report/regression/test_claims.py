@@ -38,6 +38,7 @@ EXPECTED = {
     ("6", "argmax"): "holds",
     ("6", "soft"): "holds",
     ("6", "label"): "does not hold",
+    ("6", "argmax_over_soft"): "holds",
     ("7", "linear_slope"): "holds",
     ("7", "linear_closed_form"): "holds",
     ("7", "network_slope"): "holds",
@@ -125,6 +126,14 @@ def test_argmax_students_that_keep_their_entropy(tables):
     assert claim(tables, "argmax").verdict == "holds in part"
     scale(frame, "entropy_ratio", 10 / 3, (frame["target"] == "argmax") & (frame["source"] == "digits"))
     assert claim(tables, "argmax").verdict == "does not hold"
+
+
+def test_argmax_beside_soft_labels_is_the_ratio_of_their_entropies(tables):
+    found = claim(tables, "argmax_over_soft")
+    assert found.figure.estimate == pytest.approx(0.3 / 0.98)
+    frame = tables["student_output"]
+    scale(frame, "entropy", 4.0, (frame["target"] == "argmax") & (frame["model"] == "logistic"))
+    assert claim(tables, "argmax_over_soft").verdict == "does not hold"  # below in two cells, above in two
 
 
 def test_soft_students_that_lose_their_entropy(tables):

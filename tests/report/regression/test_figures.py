@@ -13,16 +13,26 @@ import pytest
 from kd_uncertainty.report.legend import legend_keys
 from kd_uncertainty.report.regression.figures import CHAIN_FIGURES, FIGURES, SECTION_FIGURES, make_figures
 
-from .study import COUNTS, FLOOR, LAW, TEACHER_MSE
+from .study import COUNTS, FLOOR, LAW, TEACHER_MSE, make_tables
 
 
 def named(figure, name: str, axis: str | None = None) -> list:
     return [trace for trace in figure.data if trace.name == name and axis in (None, trace.xaxis)]
 
 
-@pytest.mark.parametrize("narrow", [False, True])
-def test_every_figure_is_described_and_survives_json(tables, narrow):
-    figures = make_figures(tables, narrow=narrow)
+@pytest.fixture(scope="module", params=[False, True])
+def both(request):
+    """The figures for wide and for narrow screens."""
+    return make_figures(make_tables(), narrow=request.param)
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return make_figures(make_tables())
+
+
+def test_every_figure_is_described_and_survives_json(both):
+    figures = both
     assert tuple(figures) == FIGURES == (*CHAIN_FIGURES, *SECTION_FIGURES)
     for name, figure in figures.items():
         assert figure.layout.meta["title"] == figure.layout.title.text
@@ -33,9 +43,8 @@ def test_every_figure_is_described_and_survives_json(tables, narrow):
         assert len(keys) == len(set(keys)), name
 
 
-@pytest.mark.parametrize("narrow", [False, True])
-def test_panels_leave_room_for_titles_and_tick_labels(tables, narrow):
-    for name, figure in make_figures(tables, narrow=narrow).items():
+def test_panels_leave_room_for_titles_and_tick_labels(both):
+    for name, figure in both.items():
         height = figure.layout.meta["plot_height"]
         domains = sorted({axis.domain for axis in figure.select_yaxes()})
         for below, above in pairwise(domains):
@@ -52,15 +61,15 @@ def test_tables_of_nan_draw_no_points(tables):
     for frame in tables.values():
         floats = frame.select_dtypes("float").columns.difference(["noise", "mixing", "sigma", "fraction", "budget"])
         frame[floats] = math.nan
+    figures = make_figures({**tables, "advice": pd.DataFrame(), "response_budget": pd.DataFrame()})
     for name in (*SECTION_FIGURES, "uncertainty_sources", "student_quality"):
-        figure = make_figures({**tables, "advice": pd.DataFrame(), "response_budget": pd.DataFrame()})[name]
-        heights = [y for trace in figure.data for y in (trace.y if trace.y is not None else []) if y is not None]
+        heights = [y for trace in figures[name].data for y in (trace.y if trace.y is not None else []) if y is not None]
         assert all(math.isnan(y) or y == 1.0 for y in heights), name  # the line of no gain is no figure
 
 
-def test_section_4_has_its_points_and_its_law(tables):
+def test_section_4_has_its_points_and_its_law(tables, figures):
     frame = tables["teacher_output"]
-    figure = make_figures(tables)["teacher_output"]
+    figure = figures["teacher_output"]
     for model, axis in (("linear", "x"), ("network", "x2")):
         [points] = named(figure, f"{model} students", axis)
         own = frame[frame["model"] == model]
@@ -74,8 +83,8 @@ def test_section_4_has_its_points_and_its_law(tables):
     assert set(reference.y) == set(other.y) == {TEACHER_MSE}
 
 
-def test_section_5_shows_dispersion_and_independent_starts(tables):
-    figure = make_figures(tables)["initialisation"]
+def test_section_5_shows_dispersion_and_independent_starts(tables, figures):
+    figure = figures["initialisation"]
     [start] = named(figure, "before training")
     np.testing.assert_allclose(start.y, 0.1 * np.array(start.x) ** 2)
     assert 0.0 not in start.x  # a dispersion of zero has no logarithm
@@ -86,17 +95,17 @@ def test_section_5_shows_dispersion_and_independent_starts(tables):
     assert set(reference.y) == {600.0}
 
 
-def test_bootstrap_leaves_out_what_is_exactly_zero(tables):
-    figure = make_figures(tables)["bootstrap"]
+def test_bootstrap_leaves_out_what_is_exactly_zero(tables, figures):
+    figure = figures["bootstrap"]
     assert "4 estimates that are zero" in figure.layout.meta["notes"][0]
     assert not named(figure, "teacher labels", "x")
     [network] = named(figure, "teacher labels", "x2")
     np.testing.assert_allclose(network.y, 40.0 / np.array(network.x))
 
 
-def test_section_6_sets_students_beside_their_teacher(tables):
+def test_section_6_sets_students_beside_their_teacher(tables, figures):
     frame = tables["student_output"]
-    figure = make_figures(tables)["student_output"]
+    figure = figures["student_output"]
     [teacher] = named(figure, "teacher", "x")
     [student] = named(figure, "argmax labels, network", "x")
     own = frame[(frame["source"] == "digits") & (frame["role"] == "teacher")]
@@ -106,8 +115,8 @@ def test_section_6_sets_students_beside_their_teacher(tables):
     assert len({round(trace.x[0], 6) for trace in figure.data if trace.xaxis == "x"}) == 7  # none hides another
 
 
-def test_section_7_has_points_law_and_ratios(tables):
-    figure = make_figures(tables)["remedies"]
+def test_section_7_has_points_law_and_ratios(tables, figures):
+    figure = figures["remedies"]
     assert figure.layout.meta["notes"] == ["1 more noise levels are in the table."]
     [law] = named(figure, "closed form, a/k", "x")
     np.testing.assert_allclose(law.y, 0.1 * LAW / np.array(COUNTS))
@@ -120,8 +129,8 @@ def test_section_7_has_points_law_and_ratios(tables):
     assert set(named(figure, "no gain", "x7")[0].y) == {1.0}
 
 
-def test_sources_are_the_components(tables):
-    figure = make_figures(tables)["uncertainty_sources"]
+def test_sources_are_the_components(tables, figures):
+    figure = figures["uncertainty_sources"]
     titles = [note.text for note in figure.layout.annotations]
     assert titles[0] == "<b>linear students, linear_regression teacher</b>"
     frame = tables["variance_components"]
@@ -133,8 +142,8 @@ def test_sources_are_the_components(tables):
     np.testing.assert_allclose(sums.x, own.loc[own["component"] == "inter_unbiased", "estimate"])
 
 
-def test_the_curve_is_the_fit_and_the_diamond_the_recommendation(tables):
-    figure = make_figures(tables)["response_curve"]
+def test_the_curve_is_the_fit_and_the_diamond_the_recommendation(tables, figures):
+    figure = figures["response_curve"]
     fits = named(figure, "fit a/k + b", "x2")
     assert len(fits) == 2
     for fit, noise in zip(fits, (0.1, 1.0), strict=True):
@@ -146,17 +155,17 @@ def test_the_curve_is_the_fit_and_the_diamond_the_recommendation(tables):
     np.testing.assert_allclose(points.y, 0.8 * LAW / np.array(COUNTS) + FLOOR)
 
 
-def test_quality_has_the_teacher_and_the_control(tables):
-    figure = make_figures(tables)["student_quality"]
+def test_quality_has_the_teacher_and_the_control(tables, figures):
+    figure = figures["student_quality"]
     [points] = named(figure, "noise 1", "x")
     np.testing.assert_allclose(points.y, TEACHER_MSE + LAW / np.array(COUNTS))
     assert set(named(figure, "the teacher", "x")[0].y) == {TEACHER_MSE}
     assert set(named(figure, "trained on ground truth", "x2")[0].y) == {TEACHER_MSE + FLOOR + 80.0}
 
 
-def test_advice_shows_variance_and_responses_of_each_way(tables):
+def test_advice_shows_variance_and_responses_of_each_way(tables, figures):
     frame = tables["advice"]
-    figure = make_figures(tables)["advice"]
+    figure = figures["advice"]
     own = frame[(frame["model"] == "network") & (frame["noise"] == 1.0) & (frame["deployment"] == "student")]
     first, second = (
         named(figure, "network students, linear_regression teacher, noise 1", "x"),

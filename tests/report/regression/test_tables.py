@@ -72,7 +72,7 @@ def test_columns_that_a_table_lacks_are_left_out(tables):
 def test_claims_budget_floor_and_advice(tables, task):
     summary = make_summary(task, tables)
     view = claims_table(summary["claims"])
-    assert len(view.rows) == 30
+    assert len(view.rows) == 31
     assert any(row[1].endswith("(ours)") for row in view.rows)
     assert [row[4] for row in budget_table(tables).rows] == ["none suffices", "none suffices", "1 [1, 1]", "7 [7, 7]"]
     assert {row[3] for row in floor_table(summary["floor_checks"]).rows} == {"overlap"}

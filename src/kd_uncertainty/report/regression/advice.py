@@ -97,10 +97,14 @@ def _purchase(row: Mapping[Any, Any]) -> Purchase:
 
 
 def main_purchases(purchases: list[Purchase]) -> list[Purchase]:
-    """The advice to be told in words: at the largest budget, for one curve of networks (else the first), every way."""
+    """The advice to be told in words: at the largest budget, every way, for networks on noisy responses if there are.
+
+    Of several such curves the last, which has the largest noise; else one of other networks; else the first curve.
+    """
     if not purchases:
         return []
     largest = max(row.budget for row in purchases)
     at = [row for row in purchases if row.budget == largest]
-    curves = list(dict.fromkeys(row.curve for row in at if row.model == "network")) or [at[0].curve]
-    return [row for row in at if row.curve == curves[-1]]
+    networks = [row for row in at if row.model == "network"]
+    told = ([row for row in networks if row.target == "noise"] or networks or at[:1])[-1]
+    return [row for row in at if row.curve == told.curve]

@@ -61,13 +61,14 @@ class RegressionBudget:
     def sentence(self) -> str:
         """How many responses to buy, and how sure that is."""
         fit = f"a = {with_bounds(self.response_variance)}, b = {with_bounds(self.floor)}"
+        name = self.name[:1].upper() + self.name[1:]
         if self.unbounded:
             return (
-                f"{self.name}: every further response pays. The fit has no floor ({fit}), so responses cause all of "
+                f"{name}: every further response pays. The fit has no floor ({fit}), so responses cause all of "
                 "the variance between students at every k."
             )
         text = (
-            f"{self.name}: {self.recommended_text()} responses per example. From there on they cause less than "
+            f"{name}: {self.recommended_text()} responses per example. From there on they cause less than "
             f"{100 * self.threshold:.0f}% of the variance between students"
         )
         if self.extrapolated:

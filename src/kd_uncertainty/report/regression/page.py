@@ -38,6 +38,14 @@ GLOSSARY = (
 )
 
 
+VERBS = {
+    "holds": "hold",
+    "holds in part": "hold in part",
+    "does not hold": "do not hold",
+    "not measured": "not measured",
+}
+
+
 @dataclass(frozen=True)
 class PaperSection:
     """A section of the paper: what it does, and where ours differs from its public code."""
@@ -114,7 +122,7 @@ def render_report(
         by_section.setdefault(claim["section"], []).append(claim)
     return render_page(
         "regression.html.jinja",
-        (figures, make_figures(tables, split, narrow=True)),
+        (figures, make_figures(tables, split, narrow=True) if figures else {}),
         FIGURES,
         provenance,
         title=title,
@@ -129,6 +137,7 @@ def render_report(
         floor=floor_table(summary["floor_checks"]),
         claims=claims_table(summary["claims"]),
         by_section=by_section,
+        verdicts=", ".join(f"{count} {VERBS[word]}" for word, count in summary["verdicts"].items() if count),
         sections=[(section, section_table(section.name, table(tables, section.name))) for section in SECTIONS],
         views=report_tables(tables, split),
         glossary=GLOSSARY,

@@ -90,10 +90,11 @@ def _findings(arms: Sequence[RegressionArm], split: str) -> list[Finding]:
 def _recommendation(
     found: Sequence[Finding], budgets: Sequence[RegressionBudget], purchases: list[Purchase]
 ) -> list[str]:
-    """Advice first, then numbers of responses, then the rest."""
+    """Advice first, then numbers of responses, then the rest; linear students, which have no floor, only alone."""
+    told = [budget for budget in budgets if budget.model == "network"] or budgets
     return [
         *(row.sentence() for row in main_purchases(purchases)),
-        *(budget.sentence() for budget in budgets),
+        *(budget.sentence() for budget in told),
         *(finding.sentence for finding in found),
     ]
 
@@ -137,10 +138,10 @@ def _arm_json(arm: RegressionArm, split: str) -> dict[str, Any]:
 
 
 def _purchase_json(row: Purchase) -> dict[str, Any]:
-    plain = ("model", "teacher", "target", "noise", "weighting", "mixing", "deployment", "responses")
-    plain += ("cost_per_response", "cost_per_student", "budget", "num_students", "same_choice_share", "extrapolated")
+    keys = ("model", "teacher", "target", "noise", "weighting", "mixing", "deployment", "responses")
+    costs = ("cost_per_response", "cost_per_student", "budget", "num_students", "same_choice_share", "extrapolated")
     figures = {"num_responses": row.num_responses.as_json(), "variance": row.variance.as_json()}
-    return {**{name: getattr(row, name) for name in plain}, **figures, "sentence": row.sentence()}
+    return {**{name: getattr(row, name) for name in (*keys, *costs)}, **figures, "sentence": row.sentence()}
 
 
 def _num_seeds(tables: Tables) -> dict[str, int]:

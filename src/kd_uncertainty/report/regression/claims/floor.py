@@ -99,10 +99,10 @@ def _positive(checks: Sequence[FloorCheck]) -> Claim:
 
 def _agreement(checks: Sequence[FloorCheck], kind: str) -> Claim:
     named = {
-        "components": "initialisation and order, by the crossed seeds at the largest k",
-        "exact": "students of the teacher's exact mean, which has no response noise",
+        "components": "initialisation and order alone, by the crossed seeds at the largest k",
+        "exact": "initialisation, order and their interaction: students of the teacher's exact mean",
     }
-    claim = f"the fitted floor equals the variance from {named[kind]}"
+    claim = f"the fitted floor is the variance of {named[kind]}"
     pairs = [(check, check.components if kind == "components" else check.exact) for check in checks]
     known = [(check, other, check.agrees(other)) for check, other in pairs if check.agrees(other) is not None]
     if not known:
@@ -116,4 +116,6 @@ def _agreement(checks: Sequence[FloorCheck], kind: str) -> Claim:
     check, other, _ = known[-1]
     measured = f"{with_bounds(check.budget.floor)} against {with_bounds(other)}"
     sentence = f"The intervals overlap on {right} of {len(known)} curves: {listing(texts)}."
+    if kind == "components":
+        sentence += " The floor also holds the interaction of the two, which this sum leaves out."
     return Claim(SECTION, f"equals_{kind}", claim, measured, check.budget.floor, RULE, verdict, sentence, True)

@@ -38,8 +38,15 @@ def advice_figure(advice: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
         rows = [row for row in purchases if (row.deployment, row.responses) == way and row.curve in shown]
         _curves(figure, at, rows, column, shown, first=index == 0)
         named = names_axis(index, columns, len(cells))
+        budgets = sorted({row.budget for row in rows})
         figure.update_xaxes(
-            type="log", title="budget" if named else None, tickformat="~s", nticks=5, row=at[0], col=at[1]
+            type="log",
+            tickvals=budgets,
+            ticktext=[f"{budget:g}" for budget in budgets],
+            tickangle=0,
+            title="budget" if named else None,
+            row=at[0],
+            col=at[1],
         )
     first = purchases[0]
     notes = [] if len(curves) == len(shown) else [f"{len(curves) - len(shown)} more curves are in the table."]
