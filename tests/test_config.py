@@ -67,7 +67,7 @@ def test_patterns_become_entries_with_fingerprints_and_own_entries_win(project):
     assert not any(name.startswith("{study}") for name in expanded)
     assert expanded["regression.examples"]["metadata"]["fingerprint"] != entry["metadata"]["fingerprint"]
     del catalog["regression.source"]
-    with pytest.raises(UserError, match="the entry 'regression.source' is missing"):
+    with pytest.raises(UserError, match=r"the entry 'regression\.source' is missing"):
         expand_catalog(catalog, validate_parameters(raw), project.data)
 
 

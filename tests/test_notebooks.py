@@ -1,4 +1,4 @@
-"""The notebook runs on a finished study, and what it draws is what the tables say."""
+"""The notebooks run on finished studies, and what they draw is what the tables say."""
 
 from __future__ import annotations
 
@@ -8,55 +8,86 @@ import plotly.graph_objects as go
 import pytest
 from nbclient import NotebookClient
 
-from .project import ROOT
+from .project import ROOT, Project
 
-NOTEBOOK = ROOT / "notebooks/uncertainty.ipynb"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PLOTLY = "application/vnd.plotly.v1+json"
 CURVE = ["teacher", "target", "weighting", "mixing", "temperature"]
 
 
-@pytest.fixture(scope="module")
-def executed(finished):
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def execute(name, project):
+    """The notebook, run on the results of a project's small environment."""
+    notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEDRO_ENV", "test")
-        patch.setenv("KD_CONF_SOURCE", str(finished.conf))
+        patch.setenv("KD_CONF_SOURCE", str(project.conf))
         patch.setenv("PLOTLY_RENDERER", "plotly_mimetype")
-        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}})
         client.execute()
     return notebook
 
 
+def figures_of(notebook):
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    found = [output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {})]
+    return [go.Figure({"data": one["data"], "layout": one["layout"]}) for one in found]
+
+
+def ran_without_a_warning(notebook):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    said = [str(output.get("text") or output.get("data")) for cell in code for output in cell.outputs]
+    counted = [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    return counted and not [text for text in said if "Warning" in text or "WARNING" in text]
+
+
+@pytest.fixture(scope="module")
+def executed(finished):
+    return execute("uncertainty.ipynb", finished)
+
+
 @pytest.fixture(scope="module")
 def figure(executed):
-    outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
-    (found,) = [output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {})]
-    return go.Figure({"data": found["data"], "layout": found["layout"]})
+    (found,) = figures_of(executed)
+    return found
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory):
+    """A project whose small regression study has been run once."""
+    project = Project(tmp_path_factory.mktemp("regression_notebook"))
+    project.run("regression")
+    return project
+
+
+@pytest.fixture(scope="module")
+def redrawn(regression):
+    notebook = execute("regression.ipynb", regression)
+    assert ran_without_a_warning(notebook)
+    return figures_of(notebook)
 
 
 def traces(figure, name):
     return {trace.meta: trace for trace in figure.data if trace.name == name}
 
 
-def test_it_is_committed_without_outputs():
-    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_without_outputs(path):
+    for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
 
 
-def test_it_reads_nothing_but_the_catalog():
-    code = "\n".join(cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_reads_nothing_but_the_catalog(path):
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
     assert "catalog.load(" in code
     assert "read_parquet" not in code
     assert "kd_uncertainty" not in code
 
 
 def test_every_cell_ran_without_a_warning(executed):
-    code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    said = [str(output.get("text") or output.get("data")) for cell in code for output in cell.outputs]
-    assert not [text for text in said if "Warning" in text or "WARNING" in text]
+    assert ran_without_a_warning(executed)
 
 
 @pytest.mark.parametrize("component", ["inter_unbiased", "response", "initialisation", "order", "residual"])
@@ -90,3 +121,32 @@ def test_the_line_is_the_fit_and_the_diamond_the_recommendation(figure, finished
     known = budget.dropna(subset="recommended_num_responses")
     expected = {f"{c['teacher']}, {c['target']}": c["recommended_num_responses"] for _, c in known.iterrows()}
     assert {label: diamond.x[0] for label, diamond in diamonds.items()} == expected
+
+
+def points(figure, name, column, axis):
+    """The one series of a table's column that is drawn under a name in a panel."""
+    (found,) = [t for t in figure.data if (t.name, t.meta, t.xaxis) == (name, column, axis)]
+    return found
+
+
+def test_the_papers_figures_are_the_tables(regression, redrawn):
+    section_4, section_5, section_6, section_7 = redrawn
+    table = regression.load("regression.teacher_output")
+    for model, axis in (("linear", "x"), ("network", "x2")):
+        own, drawn = table[table["model"] == model], points(section_4, f"{model} students", "inter_variance", axis)
+        np.testing.assert_array_equal(drawn.y, own["inter_variance"])
+        np.testing.assert_allclose(np.array(drawn.y) + drawn.error_y.array, own["inter_variance_upper"])
+    law = next(trace for trace in section_4.data if trace.name == "closed form")
+    np.testing.assert_array_equal(law.y, table.loc[table["model"] == "linear", "closed_form_variance"])
+    table = regression.load("regression.bootstrap")
+    own = table[(table["model"] == "network") & (table["targets"] == "ground_truth")]
+    np.testing.assert_array_equal(points(section_5, "ground truth", "inter_variance", "x3").y, own["inter_variance"])
+    table = regression.load("regression.student_output")
+    own = table[(table["role"] == "teacher") & (table["source"] == table["source"].iloc[0])]
+    teacher = next(trace for trace in section_6.data if trace.name == "teacher")
+    assert list(teacher.x) == own["subset"].tolist()
+    np.testing.assert_array_equal(np.array(teacher.y, dtype=float), own["entropy"])
+    table = regression.load("regression.remedies")
+    own = table[(table["model"] == "linear") & (table["method"] == "inverse_variance_estimated")]
+    drawn = points(section_7, "inverse variance estimated", "variance_ratio", "x3")
+    np.testing.assert_array_equal(drawn.y, own["variance_ratio"])

@@ -322,3 +322,30 @@ def test_a_new_sqlite_store_is_made_without_waiting_for_the_disk_and_used_with_i
         client, experiment_id = open_store(resolve_store(options, tmp_path), options)
         assert made == [0, 2]  # off while it is made, then full; a store that is there is not made again
         assert client.get_experiment(experiment_id).name == options.experiment
+
+
+def test_a_number_of_responses_that_is_not_known_is_no_metric() -> None:
+    """Where no number is enough: NA as it is saved, and None as some readers give it."""
+    names = {"model": "linear", "teacher": "t", "target": "posterior", "weighting": "average", "mixing": 1.0}
+    table = pd.DataFrame([{**names, "response_variance": 2.0, "floor": 0.0, "slope": -1.0}])
+    for unknown in (pd.NA, None):
+        budget = table.assign(recommended_num_responses=pd.array([unknown], dtype="Int64"))
+        record = record_outputs(["response_budget"], {"response_budget": budget}.get)
+        found = {point.key: point.value for point in record.metrics}
+        assert found["budget_response_variance/linear.posterior.t"] == 2.0
+        assert not any("recommended" in key for key in found)
+
+
+def test_arms_of_numbers_are_named_by_model_and_noise() -> None:
+    arm = {"model": "network", "teacher": "ensemble", "target": "noise", "noise": 0.5, "num_responses": 4}
+    assert arm_name(arm) == "network.noise.s0.5.ensemble.k04"
+    assert arm_name(arm | {"target": "ground_truth", "noise": 0.0, "teacher": "none"}) == "network.ground_truth"
+
+
+def test_curves_of_numbers_are_step_metrics() -> None:
+    curves = pd.DataFrame({"teacher": "t", "member": 0, "epoch": [1, 2], "train_loss": [3.0, 2.0]})
+    record = record_outputs(["teacher_curves"], {"teacher_curves": curves.assign(validation_mse=[5.0, 4.0])}.get)
+    assert [(p.key, p.value, p.step) for p in record.metrics if "mse" in p.key] == [
+        ("t/validation_mse", 5.0, 1),
+        ("t/validation_mse", 4.0, 2),
+    ]

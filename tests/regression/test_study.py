@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.pipelines import study_pipeline
+from kd_uncertainty.pipelines import STAGES, study_pipeline
 from kd_uncertainty.schemas import SEED_COLUMNS, VALUE_ARM_KEYS
 
 from ..project import Project
@@ -18,9 +18,17 @@ SMALL_SECTIONS = {
 }
 
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    project = Project(tmp_path_factory.mktemp("regression"))
+    folder = tmp_path_factory.mktemp("regression")
+    project = Project(folder)
+    project.configure("base", "tracking", {"uri": f"sqlite:///{folder}/mlflow.db", "system_metrics": False})
     project.run("regression")
     return project
 
@@ -43,6 +51,20 @@ def test_every_output_is_there_whole_and_valid(study):
     for name in study_pipeline("regression").all_outputs():
         assert catalog.exists(name), name
         catalog.load(name)
+
+
+def test_every_stage_is_tracked_to_its_end(study):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{study.data.parent}/mlflow.db")
+    runs = client.search_runs(["1"], max_results=100)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    stages = {run.info.run_name: run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert set(stages) == set(STAGES["regression"])
+    files = {entry.path for entry in client.list_artifacts(stages["remedies"].info.run_id, "tables")}
+    assert files == {"tables/remedies.csv"}
+    (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    assert parent.data.metrics
 
 
 def matrix(study, rows):

@@ -7,11 +7,15 @@ intercept counted. Print the figures of a docstring below with
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kd_uncertainty.population.linear.design import make_design, predict
 from kd_uncertainty.population.linear.population import train_students
 from kd_uncertainty.population.linear.shared import noisy_students, parameter_covariance
+from kd_uncertainty.schemas import VALUE_ARM_KEYS
+from kd_uncertainty.uncertainty import advice_table, response_budget
+from kd_uncertainty.uncertainty.arms import SampledArm, collect_components
 from kd_uncertainty.uncertainty.components import crossed_design
 from kd_uncertainty.uncertainty.mean_squares import MEAN_SQUARE_STATISTICS
 from kd_uncertainty.uncertainty.resampling import Multipliers, interval
@@ -79,6 +83,53 @@ def effects_coverage(shape=(8, 3, 3), repetitions=1000, deviations=DEVIATIONS, f
     return dict(zip(MEAN_SQUARE_STATISTICS, np.mean(hits, axis=0).tolist(), strict=True))
 
 
+def curve_coverage(shape=(8, 3, 3), repetitions=300, deviations=DEVIATIONS, grid=(1, 2, 4, 8)):
+    """Share of worlds whose a, b, slope, and variance of what is advised, lie in their intervals.
+
+    The worlds are those of ``effects_coverage``; noise that involves a response averages the first k of nested draws,
+    so Var(k) = a/k + b exactly. The advice is for c = 1, t = 20 and a budget of 300; its truth is the variance at the k
+    and m that it chose.
+    """
+    rng = np.random.default_rng(2)
+    keys = tuple(key for key in VALUE_ARM_KEYS if key in ("model", "num_responses"))
+    hits = []
+    for repetition in range(repetitions):
+        design = make_design(rng.standard_normal((EXAMPLES, FEATURES)))
+        points = rng.standard_normal((POINTS, FEATURES))
+        noise = [
+            deviation
+            * rng.standard_normal(
+                (max(grid) if one[0] else 1, *(n if present else 1 for n, present in zip(shape, one, strict=True)), 40)
+            )
+            for one, deviation in zip(EFFECTS, deviations, strict=True)
+        ]
+        multipliers = Multipliers(400, repetition)
+        arms = []
+        for arm, k in enumerate(grid):
+            targets = sum(draws[:k].mean(axis=0) for draws in noise)
+            values = predict(targets.reshape(-1, EXAMPLES) @ design.pseudo_inverse, points)
+            sampled = sample_values(SplitValues(values), "test", crossed_design(crossing(shape)), multipliers)
+            arms.append(SampledArm({"arm": arm, "model": "linear", "num_responses": k}, shape[0], {"test": sampled}))
+        components = collect_components(arms, MEAN_SQUARE_STATISTICS, keys, 0.95)
+        variances = np.square(deviations) * np.trace(parameter_covariance(design, 1.0))
+        involved = np.array([one[0] == 1 for one in EFFECTS])
+        a, b = variances[involved].sum(), variances[~involved].sum()
+        hits.append(_curve_hits(components, a, b))
+    return pd.DataFrame(hits).mean().to_dict()
+
+
+def _curve_hits(components, a, b):
+    row = response_budget(components, threshold=0.25, split="test").iloc[0]
+    truth = {"response_variance": a, "floor": b, "slope": -1.0}
+    hits = {name: row[f"{name}_lower"] <= value <= row[f"{name}_upper"] for name, value in truth.items()}
+    found = advice_table(components, cost_per_response=1.0, cost_per_student=20.0, budgets=[300.0], split="test")
+    for one in found.itertuples():
+        k, m = one.num_responses, one.num_students
+        variance = a / k + b / m if one.responses == "shared" else (a / k + b) / m
+        hits[f"{one.deployment}, {one.responses}"] = one.variance_lower <= variance <= one.variance_upper
+    return hits
+
+
 def test_intervals_cover_quickly():
     """60 worlds each; a binomial with 0.95 falls below 0.85 once in 500."""
     found = [*effects_coverage(repetitions=60).values(), *least_squares_coverage(repetitions=60).values()]
@@ -88,12 +139,32 @@ def test_intervals_cover_quickly():
 @pytest.mark.slow
 @pytest.mark.parametrize("num_students", [4, 8, 24])
 def test_intervals_of_least_squares_students_cover(num_students):
+    """1000 worlds; standard error 0.007. Achieved: .940 with 4 students, .946 with 8, .941 with 24."""
     found = least_squares_coverage(num_students)
     assert all(LOWEST <= share <= HIGHEST for share in found.values()), found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(8, 3, 3), (6, 6, 6)])
-def test_intervals_of_linear_students_with_every_effect_cover(shape):
-    found = effects_coverage(shape)
+@pytest.mark.parametrize(("shape", "repetitions"), [((8, 3, 3), 1000), ((6, 6, 6), 600)])
+def test_intervals_of_linear_students_with_every_effect_cover(shape, repetitions):
+    """Standard error 0.007, and 0.009 for 6 x 6 x 6. Achieved:
+
+    | seeds | inter | inter_unbiased | response | initialisation | order | residual |
+    | --- | --- | --- | --- | --- | --- | --- |
+    | 8 x 3 x 3 | .956 | .958 | .955 | .950 | .952 | .951 |
+    | 6 x 6 x 6 | .930 | .930 | .935 | .957 | .960 | .952 |
+    | 8 x 3 x 3, one feature, so effects of rank 2 (not asserted) | .930 | .929 | .932 | .932 | .932 | .952 |
+    """
+    found = effects_coverage(shape, repetitions)
     assert all(LOWEST <= share <= HIGHEST for share in found.values()), found
+
+
+@pytest.mark.slow
+def test_intervals_of_curves_and_of_what_is_advised_cover():
+    """300 worlds; standard error 0.013.
+
+    Achieved: .943 a, .947 b, .923 slope; .943 variance of the advised student, .937 of the ensemble with responses of
+    its own, .933 with shared ones.
+    """
+    found = curve_coverage()
+    assert all(0.89 <= share <= 0.98 for share in found.values()), found

@@ -212,6 +212,15 @@ def _without(table, column):
         (lambda p, plan, r: (_without(p, "split"), plan, r), "predictions table lacks the column 'split'"),
         (lambda p, plan, r: (p, _without(plan, "noise"), r), "plan table lacks the column 'noise'"),
         (lambda p, plan, r: (p[:0], plan, r), "empty"),
+        (
+            lambda p, plan, r: (p.assign(student="s"), plan, r),
+            "column 'student' of the predictions table must hold whole",
+        ),
+        (lambda p, plan, r: (p, plan.assign(student="s"), r), "column 'student' of the plan table must hold whole"),
+        (
+            lambda p, plan, r: (p.assign(prediction="high"), plan, r),
+            "'prediction' .* must hold one number in every row",
+        ),
         (lambda p, plan, r: (p.drop(index=3), plan, r), "different train examples"),
         (lambda p, plan, r: (p, plan.drop(index=3), r), r"arm 0: .*full crossing"),
         (lambda p, plan, r: (p.assign(prediction=np.inf), plan, r), "arm 0: train predictions are not all finite"),

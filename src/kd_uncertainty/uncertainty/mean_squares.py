@@ -8,7 +8,7 @@ would count an interaction several times, with the heavy tails of the factor wit
 
 A statistic's deviations come from factors with different numbers of levels. Their degrees of freedom are combined as
 Welch and Satterthwaite do, ``(sum_f v_f)^2 / sum_f v_f^2 / (n_f - 1)``, and the sum gets the tails of Student's t with
-that many: a sum of t variables, each with its own, would be too wide.
+that many: a sum of t variables, each with its own, would be too wide. Examples are many, and add normal deviations.
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ def sample_mean_squares(
     weights = statistic_weights(shape)
     by_block = mean_squares(pair_means(gram, shape), shape)
     squares = shares @ by_block
-    deviations = example_deviations(by_block @ weights.T, shares, multipliers, split)
-    variance = deviations.var(axis=0)
-    spread = np.zeros(len(weights))
+    deviations = np.zeros((multipliers.num_bootstrap, len(weights)))
+    variance, spread = np.zeros((2, len(weights)))
     for factor, influence in enumerate(level_influences(np.tensordot(shares, gram, axes=1), shape)):
         normal = np.stack([multipliers.level(FACTORS[factor], int(level)) for level in design.levels[factor]])
         deviations += normal.T @ influence
@@ -62,6 +61,7 @@ def sample_mean_squares(
     degrees = np.full(len(weights), MAX_DEGREES)
     np.divide(variance**2, spread, out=degrees, where=spread > 0.0)
     deviations *= _student_scale(multipliers, np.minimum(degrees, MAX_DEGREES))
+    deviations += example_deviations(by_block @ weights.T, shares, multipliers, split)
     scale = np.maximum(np.maximum(weights, 0.0) @ squares, 0.0)
     return Sampled(weights @ squares, resample(weights @ squares, deviations, scale))
 
@@ -156,7 +156,7 @@ def _differences(shape: Shape) -> FloatArray:
         [[(-1.0) ** sum(np.subtract(one, t)) if _within(t, one) else 0.0 for t in sets] for one in EFFECTS]
     )
     measurable = [all(n > 1 for n, present in zip(shape, one, strict=True) if present) for one in EFFECTS]
-    return signs * np.array(measurable)[:, None]
+    return np.asarray(signs * np.array(measurable)[:, None])
 
 
 def _within(first: Shape, second: Shape) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.schemas import ARM_KEYS, SEED_COLUMNS
 
+Number = TypeVar("Number", np.int64, np.float64)
 _KEY_COLUMNS = ("student", "example_id", "split")
 _EMPTY = "the predictions table is empty"
 
@@ -112,7 +113,8 @@ def arm_rows(
     _require(plan, "plan", ("student", "arm", *arm_keys, *SEED_COLUMNS))
     if len(predictions) == 0:
         raise UserError(_EMPTY)
-    example_ids, student = (predictions[name].to_numpy(dtype=np.int64) for name in ("example_id", "student"))
+    example_ids, student = (numbers(predictions, "predictions", name, np.int64) for name in ("example_id", "student"))
+    numbers(plan, "plan", "student", np.int64)
     split_codes, names = pd.factorize(predictions["split"])
     order = np.lexsort((example_ids, split_codes, student)) if not _ordered(student, example_ids) else None
     students, starts = np.unique(student if order is None else student[order], return_index=True)
@@ -175,6 +177,19 @@ def logits_matrix(logits: pd.Series[Any]) -> NDArray[np.float32]:
         raise UserError(
             "the predictions' logits differ in length; give one value for each class in every row"
         ) from error
+
+
+def numbers(frame: pd.DataFrame, name: str, column: str, dtype: type[Number]) -> NDArray[Number]:
+    """A column as an array of numbers.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    try:
+        return np.asarray(frame[column].to_numpy(dtype=dtype))
+    except (TypeError, ValueError) as error:
+        kind = "whole numbers" if np.issubdtype(dtype, np.integer) else "one number in every row"
+        raise UserError(f"the column '{column}' of the {name} table must hold {kind}") from error
 
 
 def _require(frame: pd.DataFrame, name: str, columns: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ from kd_uncertainty.uncertainty.components import CrossedDesign, gram_matrices
 from kd_uncertainty.uncertainty.decomposition import FloatArray
 from kd_uncertainty.uncertainty.jackknife import Means, Sampled, sample_means
 from kd_uncertainty.uncertainty.mean_squares import MEAN_SQUARE_STATISTICS, sample_mean_squares
-from kd_uncertainty.uncertainty.predictions import arm_rows
+from kd_uncertainty.uncertainty.predictions import arm_rows, numbers
 from kd_uncertainty.uncertainty.resampling import Multipliers
 
 
@@ -124,7 +124,7 @@ def from_values(
         raise UserError(
             f"the predictions table lacks the column 'prediction' (columns: {', '.join(map(str, predictions))})"
         )
-    column = predictions["prediction"].to_numpy(dtype=np.float64)
+    column = numbers(predictions, "predictions", "prediction", np.float64)
     for arm in arm_rows(predictions, plan, splits, arm_keys=arm_keys):
         parts = {
             split: SplitValues(column[rows], _of_students(residual_variance, arm.plan["student"], split))

@@ -88,7 +88,13 @@ def student_output() -> pd.DataFrame:
 
 
 def remedies() -> pd.DataFrame:
-    gain = {"average": 1.0, "inverse_variance_oracle": 0.5, "inverse_variance_estimated": 0.9, "blue": 1.0}
+    gain = {
+        "average": 1.0,
+        "inverse_variance_oracle": 0.5,
+        "inverse_variance_estimated": 0.9,
+        "blue": 1.0,
+        "pilot": 0.8,
+    }
     rows = []
     for model in ("linear", "network"):
         for noise in (0.1, 0.5, 1.0):

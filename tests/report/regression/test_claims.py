@@ -44,11 +44,19 @@ EXPECTED = {
     ("7", "network_slope"): "holds",
     ("7", "linear_mse"): "holds in part",
     ("7", "network_mse"): "holds in part",
-    ("7", "inverse_variance_oracle_same_k"): "holds",
     ("7", "oracle_prediction"): "holds",
-    ("7", "inverse_variance_estimated_same_k"): "holds",
-    ("7", "inverse_variance_estimated_equal_budget"): "does not hold",
-    ("7", "blue_same_k"): "does not hold",
+    ("7", "linear_inverse_variance_oracle_same_k"): "holds",
+    ("7", "linear_inverse_variance_estimated_same_k"): "holds",
+    ("7", "linear_inverse_variance_estimated_equal_budget"): "does not hold",
+    ("7", "linear_blue_same_k"): "does not hold",
+    ("7", "linear_pilot_same_k"): "holds",
+    ("7", "linear_blue_over_pilot"): "does not hold",
+    ("7", "network_inverse_variance_oracle_same_k"): "holds",
+    ("7", "network_inverse_variance_estimated_same_k"): "holds",
+    ("7", "network_inverse_variance_estimated_equal_budget"): "does not hold",
+    ("7", "network_blue_same_k"): "does not hold",
+    ("7", "network_pilot_same_k"): "holds",
+    ("7", "network_blue_over_pilot"): "does not hold",
     ("floor", "positive"): "holds",
     ("floor", "equals_components"): "holds",
     ("floor", "equals_exact"): "holds",
@@ -141,7 +149,7 @@ def test_soft_students_that_lose_their_entropy(tables):
     scale(frame, "entropy_ratio", 0.5, (frame["target"] == "soft") & (frame["model"] == "logistic"))
     found = claim(tables, "soft")
     assert found.verdict == "holds in part"
-    assert "digits, logistic: 0.490 [" in found.sentence
+    assert "logistic students: median 0.490 (0.490 to 0.490); below 1 in 2" in found.sentence
 
 
 def test_slopes_are_those_of_the_tables(tables):
@@ -158,12 +166,30 @@ def test_slopes_are_those_of_the_tables(tables):
 
 
 def test_the_oracle_is_not_judged_where_it_is_the_average(tables):
-    assert claim(tables, "inverse_variance_oracle_same_k").figures["count"] == 24  # of 30, without k = 1
+    assert claim(tables, "network_inverse_variance_oracle_same_k").figures["count"] == 12  # of 15, without k = 1
     assert claim(tables, "oracle_prediction").figures["count"] == 12
 
 
+def test_blue_is_set_beside_its_pilot(tables):
+    found = claim(tables, "network_blue_over_pilot")
+    assert found.figure.estimate == pytest.approx(1.25)
+    assert found.figures["count"] == 15
+    frame = tables["remedies"]
+    tables["remedies"] = frame[frame["method"] != "pilot"]
+    assert claim(tables, "network_blue_over_pilot").verdict == "not measured"
+
+
+def test_a_method_that_is_the_average_is_called_the_same(tables):
+    frame = tables["remedies"]
+    columns = ["variance_ratio", "variance_ratio_lower", "variance_ratio_upper"]
+    frame.loc[(frame["method"] == "pilot") & (frame["model"] == "linear"), columns] = 1.0
+    found = claim(tables, "linear_pilot_same_k")
+    assert (found.verdict, found.measured) == ("does not hold", "× 1")
+    assert "same to rounding" in found.sentence
+
+
 def test_weighting_that_costs_more_than_it_gains(tables):
-    found = claim(tables, "inverse_variance_estimated_equal_budget")
+    found = claim(tables, "linear_inverse_variance_estimated_equal_budget")
     assert found.figure.estimate == pytest.approx(1.8)
     assert "above in 15" in found.sentence
 

@@ -26,6 +26,7 @@ from kd_uncertainty.report.regression.wording import value_text, with_bounds
     [
         (Estimate(2893.127, 2801.3, 2990.8), "2,893 [2,801, 2,991]"),
         (Estimate(0.012345, 0.011, 0.0141), "0.0123 [0.0110, 0.0141]"),
+        (Estimate(1.0, 1.0 - 1e-9, 1.0 + 1e-9), "1.0000 [1.0000, 1.0000]"),
         (Estimate(-1.0, -1.05, -0.95), "−1.00 [−1.05, −0.95]"),
         (Estimate(2893.127, math.nan, math.nan), "2,893"),
         (Estimate(0.0, 0.0, 0.0), "0.000 [0.000, 0.000]"),
@@ -72,7 +73,7 @@ def test_columns_that_a_table_lacks_are_left_out(tables):
 def test_claims_budget_floor_and_advice(tables, task):
     summary = make_summary(task, tables)
     view = claims_table(summary["claims"])
-    assert len(view.rows) == 31
+    assert len(view.rows) == 39
     assert any(row[1].endswith("(ours)") for row in view.rows)
     assert [row[4] for row in budget_table(tables).rows] == ["none suffices", "none suffices", "1 [1, 1]", "7 [7, 7]"]
     assert {row[3] for row in floor_table(summary["floor_checks"]).rows} == {"overlap"}

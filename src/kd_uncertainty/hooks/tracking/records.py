@@ -61,7 +61,8 @@ def record_outputs(outputs: list[str], load: Load) -> Record:
 
 def _points(table: pd.DataFrame, key: Callable[[Mapping[str, Any]], str], value: str, step: str = "") -> list[Point]:
     rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
-    return [Point(key(row), float(row[value]), int(row[step]) if step else 0) for row in rows]
+    known = [row for row in rows if pd.notna(row[value])]  # a number of responses may be NA: no number is enough
+    return [Point(key(row), float(row[value]), int(row[step]) if step else 0) for row in known]
 
 
 def _named(column: str, value: str) -> Callable[[Mapping[str, Any]], str]:

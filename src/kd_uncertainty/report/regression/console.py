@@ -12,8 +12,63 @@ from rich.text import Text
 from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.regression.arms import curve_label
 from kd_uncertainty.report.regression.wording import with_bounds
+from kd_uncertainty.report.wording import NOT_MEASURED
 
 WORD_STYLES = {"holds": "green", "holds in part": "yellow", "does not hold": "red", "not measured": "dim"}
+NAMES = {
+    "4 teacher output": {
+        "linear_closed_form": "linear variance / closed form",
+        "linear_growth": "linear, most / least noise",
+        "network_growth": "network, most / least noise",
+        "linear_mse": "linear MSE / law",
+        "network_mse": "network MSE / law",
+    },
+    "5 initialisation": {
+        "teacher_dispersion": "largest / least σ, teacher labels",
+        "ground_truth_dispersion": "largest / least σ, ground truth",
+        "perturbed_over_independent": "perturbed / independent starts",
+    },
+    "5 bootstrap": {
+        "linear_teacher_size": "linear, full / least, teacher",
+        "linear_ground_truth_size": "linear, full / least, truth",
+        "linear_labels": "linear, teacher's labels / truth",
+        "network_teacher_size": "network, full / least, teacher",
+        "network_ground_truth_size": "network, full / least, truth",
+        "network_labels": "network, teacher's labels / truth",
+    },
+    "6 student output": {
+        "argmax": "entropy, argmax / teacher",
+        "soft": "entropy, soft labels / teacher",
+        "label": "entropy, sampled labels / teacher",
+        "argmax_over_soft": "entropy, argmax / soft labels",
+    },
+    "7 remedies": {
+        "linear_slope": "linear, slope in k",
+        "linear_closed_form": "linear variance / closed form",
+        "network_slope": "network, slope in k",
+        "linear_mse": "linear MSE, most / fewest k",
+        "network_mse": "network MSE, most / fewest k",
+        "oracle_prediction": "linear, oracle / its prediction",
+        "linear_inverse_variance_oracle_same_k": "linear, oracle / average",
+        "linear_inverse_variance_estimated_same_k": "linear, estimated / average",
+        "linear_inverse_variance_estimated_equal_budget": "linear, estimated, same cost",
+        "linear_blue_same_k": "linear, BLUE / average",
+        "linear_pilot_same_k": "linear, pilot alone / average",
+        "linear_blue_over_pilot": "linear, BLUE / pilot alone",
+        "network_inverse_variance_oracle_same_k": "network, oracle / average",
+        "network_inverse_variance_estimated_same_k": "network, estimated / average",
+        "network_inverse_variance_estimated_equal_budget": "network, estimated, same cost",
+        "network_blue_same_k": "network, BLUE / average",
+        "network_pilot_same_k": "network, pilot alone / average",
+        "network_blue_over_pilot": "network, BLUE / pilot alone",
+    },
+    "floor": {
+        "positive": "b of networks",
+        "equals_components": "b, beside start and order alone",
+        "equals_exact": "b, beside the exact arm",
+    },
+}
+"""What the figure of each claim is, by section and key, in a few words."""
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
@@ -23,7 +78,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
         summary: From ``make_summary`` of the regression study.
     """
     table = Table(
-        title="Claims of the paper on regression students",
+        title="The paper's claims on regression students, and ours (*)",
         caption=_caption(summary),
         title_justify="left",
         caption_justify="left",
@@ -32,18 +87,20 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("section", no_wrap=True)
-    table.add_column("claim (* ours)", ratio=3)
-    table.add_column("our figure", ratio=2)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("section and figure", no_wrap=True)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("the claim", no_wrap=True)
     previous = ""
     for claim in summary["claims"]:
         section, word = str(claim["section"]), str(claim["verdict"])
+        if section != previous:
+            table.add_row(Text(section, style="bold"))
+        name = NAMES.get(section, {}).get(claim["key"], str(claim["key"]))
+        figure = as_estimate(claim["figure"])
         # Text, not markup: brackets are intervals.
         table.add_row(
-            Text(section if section != previous else ""),
-            Text(f"{claim['claim']}{' *' if claim['ours'] else ''}"),
-            Text(str(claim["measured"])),
+            Text(f" {name}{' *' if claim['ours'] else ''}"),
+            Text(with_bounds(figure) if figure.known else NOT_MEASURED),
             Text(word, style=WORD_STYLES.get(word, "")),
         )
         previous = section

@@ -25,7 +25,7 @@ def choice_finding(choice: RegressionArm, split: str) -> Finding:
 
 
 def sure(arm: RegressionArm) -> Estimate:
-    """The validation MSE; that of a single linear student is the same in every repetition, so its interval is a point."""
+    """The validation MSE; a single linear student is the same in every repetition, so its interval is a point."""
     value = arm.metric("mse", "validation")
     alone = arm.model == "linear" and not arm.component("inter_unbiased", "validation").estimate > 0.0
     return Estimate(value.estimate, value.estimate, value.estimate) if alone and not value.measured else value
@@ -56,6 +56,8 @@ def control_finding(distilled: RegressionArm, control: RegressionArm) -> Finding
         f"{title}: the best distilled arm ({distilled.label()}, {distilled.teacher} teacher) has a validation MSE "
         f"{value_text(abs(change.estimate))} {side}{_bounds(change)}."
     )
+    if change.lower == change.upper:
+        sentence += " Nothing is random in either, so it is the same in every repetition on these examples."
     return Finding("control", title, sentence, word, {"validation_mse_difference": change.as_json()})
 
 

@@ -34,6 +34,7 @@ GLOSSARY = (
     ("average", "a student is trained on the mean of k responses"),
     ("inverse variance", "the mean of k responses and a student's estimate, weighted by what each is sure of"),
     ("oracle", "as in the paper's public code: the weights and the estimate come from the teacher's true mean"),
+    ("pilot", "a student whose predictions are combined with the responses, or taught alone to show what they bring"),
     ("BLUE", "the best linear unbiased estimate, which also knows that the two are correlated"),
 )
 
@@ -90,7 +91,8 @@ SECTIONS = (
         "Section 7: remedies",
         "Averaging k responses against weighting them with a student's own estimate. The paper's public code weights "
         "with oracles, the true variance and the teacher's noise-free mean; the estimated variant has to find both, "
-        "and its pilots cost responses.",
+        "and its pilots cost responses. A pilot's predictions alone show what the second training brings without any "
+        "weighting.",
     ),
 )
 
@@ -166,7 +168,7 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             head, _, bounds = with_bounds(mse).partition(" ")
             tiles.append((f"{split} MSE, best {row['model']} students", head, bounds))
     networks = [budget for budget in summary["response_budget"] if budget["model"] == "network"]
-    for budget in networks[-1:]:
+    for budget in ([budget for budget in networks if budget["target"] == "noise"] or networks)[-1:]:
         head, _, bounds = str(budget["recommended_text"]).partition(" ")
         name = f"noise {budget['noise']:g}" if budget["target"] == "noise" else budget["target"]
         small = f"{bounds}, extrapolated" if budget["extrapolated"] and not budget["unbounded"] else bounds

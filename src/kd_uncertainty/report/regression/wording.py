@@ -14,6 +14,7 @@ METHOD_NAMES = {
     "inverse_variance_oracle": "inverse variance, oracle",
     "inverse_variance_estimated": "inverse variance, estimated",
     "blue": "BLUE",
+    "pilot": "pilot alone",
 }
 METHODS = tuple(METHOD_NAMES)
 STUDENT_TARGETS = {"argmax": "argmax labels", "label": "sampled labels", "soft": "soft labels"}
@@ -26,14 +27,20 @@ METRIC_NAMES = {
 }
 DIGITS = 4
 """Significant digits of a figure without interval."""
+MOST_DIGITS = 5
+"""Significant digits of a figure with a narrow interval."""
 
 
 def places_of(estimate: Estimate) -> int:
-    """Decimals that show two digits of the interval's width, or `DIGITS` digits of a figure without interval."""
-    width = estimate.upper - estimate.lower
+    """Decimals that show two digits of the interval's width, or `DIGITS` digits of a figure without interval.
+
+    Never more than `MOST_DIGITS` digits of the figure, however narrow the interval.
+    """
+    width, size = estimate.upper - estimate.lower, abs(estimate.estimate)
     if math.isfinite(width) and width > 0.0:
-        return min(max(1 - math.floor(math.log10(width)), 0), 9)
-    size = abs(estimate.estimate)
+        needed = 1 - math.floor(math.log10(width))
+        most = 9 if size == 0.0 or not math.isfinite(size) else MOST_DIGITS - 1 - math.floor(math.log10(size))
+        return min(max(min(needed, most), 0), 9)
     return 3 if not math.isfinite(size) or size == 0.0 else min(max(DIGITS - 1 - math.floor(math.log10(size)), 0), 9)
 
 

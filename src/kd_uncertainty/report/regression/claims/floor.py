@@ -90,7 +90,7 @@ def _positive(checks: Sequence[FloorCheck]) -> Claim:
         return Claim(SECTION, "positive", claim, rule=rule, ours=True)
     above = [check.budget.floor.lower > 0.0 for check in known]
     texts = (f"{with_bounds(check.budget.floor)} ({check.budget.name})" for check in known)
-    shown = known[-1].budget.floor
+    shown = known[0].budget.floor
     verdict: Verdict = "holds" if all(above) else "holds in part" if any(above) else "does not hold"
     return Claim(
         SECTION, "positive", claim, f"b = {with_bounds(shown)}", shown, rule, verdict, f"b: {listing(texts)}.", True
@@ -113,7 +113,7 @@ def _agreement(checks: Sequence[FloorCheck], kind: str) -> Claim:
         for check, other, _ in known
     )
     verdict: Verdict = "holds" if right == len(known) else "holds in part" if right else "does not hold"
-    check, other, _ = known[-1]
+    check, other, _ = known[0]
     measured = f"{with_bounds(check.budget.floor)} against {with_bounds(other)}"
     sentence = f"The intervals overlap on {right} of {len(known)} curves: {listing(texts)}."
     if kind == "components":

@@ -8,7 +8,16 @@ from typing import Any
 import pandas as pd
 
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.regression.claims.rules import MARGIN, Claim, Verdict, direction, log_slope, sides, trend
+from kd_uncertainty.report.regression.claims.rules import (
+    MARGIN,
+    Claim,
+    Verdict,
+    direction,
+    log_slope,
+    ratio,
+    sides,
+    trend,
+)
 from kd_uncertainty.report.regression.claims.teacher_output import law_claim
 from kd_uncertainty.report.regression.claims.training import BELOW
 from kd_uncertainty.report.regression.figures.series import choose, missing
@@ -21,6 +30,9 @@ SLOPE = f"holds if the slope's interval contains −1 at every noise level, or t
 SLOWER = "holds if the slope's interval lies above −1 at every noise level"
 FALLS = "holds if the interval of the change from the smallest to the largest k lies below 1 at every noise level"
 
+SAME = 1e-6
+"""A ratio with an interval as narrow as this compares a method with itself."""
+
 
 def remedies_claims(table: pd.DataFrame, confidence: float = 0.95) -> list[Claim]:
     """Slopes of the average by model, its closed form, its error, and the ratios of the other methods to it."""
@@ -31,12 +43,16 @@ def remedies_claims(table: pd.DataFrame, confidence: float = 0.95) -> list[Claim
     found.append(_law(choose(average, model="linear"), confidence))
     found.append(_slope(choose(average, model="network"), "network", confidence))
     found += [_error(choose(average, model=model), model) for model in ("linear", "network")]
-    found.append(_weighting(frame, "inverse_variance_oracle", "variance_ratio", confidence))
     found.append(_predicted(choose(frame, method="inverse_variance_oracle"), confidence))
-    for column in ("variance_ratio", "equal_budget_ratio"):
-        found.append(_weighting(frame, "inverse_variance_estimated", column, confidence))
-    # BLUE has no further responses: what it has at the same k is what it has for the same spending.
-    found.append(_weighting(frame, "blue", "variance_ratio", confidence))
+    for model in ("linear", "network"):
+        own = choose(frame, model=model)
+        found.append(_weighting(own, model, "inverse_variance_oracle", "variance_ratio", confidence))
+        for column in ("variance_ratio", "equal_budget_ratio"):
+            found.append(_weighting(own, model, "inverse_variance_estimated", column, confidence))
+        # BLUE has no further responses: what it has at the same k is what it has for the same spending.
+        found.append(_weighting(own, model, "blue", "variance_ratio", confidence))
+        found.append(_weighting(own, model, "pilot", "variance_ratio", confidence))
+        found.append(_blue_over_pilot(own, model, confidence))
     return found
 
 
@@ -105,30 +121,51 @@ def _error(own: pd.DataFrame, model: str) -> Claim:
     return Claim(SECTION, key, claim, f"× {with_bounds(shown)} at noise {noise:g}", shown, FALLS, verdict, sentence)
 
 
-def _weighting(frame: pd.DataFrame, method: str, column: str, confidence: float) -> Claim:
+def _weighting(own: pd.DataFrame, model: str, method: str, column: str, confidence: float) -> Claim:
     """Whether a method leaves less variance than the average, at the same k or at the same number of responses."""
     equal = column == "equal_budget_ratio"
     basis = "for the same number of responses, pilots included" if equal else "at the same k"
-    claim = f"weighting ({METHOD_NAMES[method]}) leaves less variance than averaging {basis}"
-    key = f"{method}_{'equal_budget' if equal else 'same_k'}"
+    what = "teaching a pilot's predictions alone" if method == "pilot" else f"weighting ({METHOD_NAMES[method]})"
+    claim = f"{what} leaves less variance between {MODEL_NAMES[model]} students than averaging {basis}"
+    key = f"{model}_{method}_{'equal_budget' if equal else 'same_k'}"
     ours = equal or method != "inverse_variance_oracle"
-    own = choose(frame, method=method)
-    rows = own.to_dict("records") if column in own else []
-    values = [(str(row["model"]), estimate_of(row, column)) for row in rows]
-    # Where a method is the average by construction, as the oracle at k = 1, there is nothing to compare.
-    values = [(model, value) for model, value in values if value.measured and value.lower != value.upper]
-    found = sides([value for _, value in values])
-    if not found.count:
-        return Claim(SECTION, key, claim, rule=BELOW, ours=ours)
-    by_model = {
-        name: sides([v for model, v in values if model == name]) for name in dict.fromkeys(m for m, _ in values)
-    }
-    texts = [f"{MODEL_NAMES.get(name, name)} students: {part.text()}" for name, part in by_model.items()]
-    sentence = f"Ratio to the average {basis}, over noise levels and k. {'; '.join(texts)}."
-    typical = min((value for _, value in values), key=lambda value: abs(value.estimate - found.middle))
-    verdict = direction(found.below, found.above, found.count, confidence)
+    own = choose(own, method=method)
+    values = [estimate_of(row, column) for row in (own.to_dict("records") if column in own else [])]
+    note = ""
     if method == "inverse_variance_oracle":
-        sentence += " The oracle knows the teacher's noise-free mean, which nobody has who would need it."
+        note = " The oracle knows the teacher's noise-free mean, which nobody has who would need it."
+    return _below_one((key, claim, f"Ratio to the average {basis}"), values, confidence, ours=ours, note=note)
+
+
+def _blue_over_pilot(own: pd.DataFrame, model: str, confidence: float) -> Claim:
+    """What the responses add to the pilot that was trained on them: BLUE's variance over that of the pilot alone."""
+    claim = f"weighting (BLUE) leaves less variance between {MODEL_NAMES[model]} students than its pilot alone"
+    blue, pilot = (
+        {(row["noise"], row["num_responses"]): estimate_of(row, "inter_variance") for row in rows.to_dict("records")}
+        for rows in (choose(own, method=method) for method in ("blue", "pilot"))
+    )
+    values = [ratio(value, pilot[cell]) for cell, value in blue.items() if cell in pilot]
+    note = " The intervals take the two as independent, so they err wide."
+    return _below_one((f"{model}_blue_over_pilot", claim, "Ratio to the pilot alone"), values, confidence, note=note)
+
+
+def _below_one(
+    name: tuple[str, str, str], values: Sequence[Estimate], confidence: float, *, ours: bool = True, note: str = ""
+) -> Claim:
+    """The claim that ratios over noise levels and k lie below 1; ``name`` is key, claim and what the ratio is."""
+    key, claim, what = name
+    # Where a method is the average by construction, as the oracle at k = 1, there is nothing to compare.
+    known = [value for value in values if value.measured]
+    values = [value for value in known if value.upper - value.lower > SAME]
+    found = sides(values)
+    if known and not values:
+        sentence = "It is the same to rounding in every cell."
+        return Claim(SECTION, key, claim, "× 1", known[0], BELOW, "does not hold", sentence, ours)
+    if not values:
+        return Claim(SECTION, key, claim, rule=BELOW, ours=ours)
+    typical = min(values, key=lambda value: abs(value.estimate - found.middle))
+    sentence = f"{what}, over noise levels and k: {found.text()}.{note}"
+    verdict = direction(found.below, found.above, found.count, confidence)
     figures = {"below": found.below, "above": found.above, "count": found.count, "median_ratio": found.middle}
     return Claim(SECTION, key, claim, f"× {_short(typical)}", typical, BELOW, verdict, sentence, ours, figures)
 
@@ -138,7 +175,7 @@ def _predicted(own: pd.DataFrame, confidence: float) -> Claim:
     own = choose(own, model="linear")
     rows: Sequence[dict[Any, Any]] = own.to_dict("records") if "predicted_ratio" in own else []
     pairs = [(estimate_of(row, "variance_ratio"), float(row["predicted_ratio"])) for row in rows]
-    pairs = [(value, law) for value, law in pairs if value.lower != value.upper]
+    pairs = [(value, law) for value, law in pairs if value.upper - value.lower > SAME]
     return law_claim((SECTION, "oracle_prediction", claim), pairs, confidence, "noise level and k", ours=True)
 
 

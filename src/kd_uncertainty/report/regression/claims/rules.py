@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from scipy import stats
 
 from kd_uncertainty.report.arms import NO_ESTIMATE
 from kd_uncertainty.report.comparison import Estimate
-from kd_uncertainty.report.regression.wording import with_bounds
+from kd_uncertainty.report.regression.wording import MODEL_NAMES, with_bounds
 from kd_uncertainty.report.wording import number
 
 Verdict = Literal["holds", "holds in part", "does not hold", "not measured"]
@@ -217,6 +217,15 @@ def sides(values: Sequence[Estimate], value: float = 1.0) -> Sides:
     above = sum(figure.lower > value for figure in known)
     heights = [figure.estimate for figure in known]
     return Sides(below, above, len(known) - below - above, float(np.median(heights)), min(heights), max(heights))
+
+
+def by_model(values: Iterable[tuple[str, Estimate]]) -> str:
+    """`sides` in words for each kind of student: ``Linear students: median ...; network students: ...``."""
+    groups: dict[str, list[Estimate]] = {}
+    for model, value in values:
+        groups.setdefault(model, []).append(value)
+    text = "; ".join(f"{MODEL_NAMES.get(model, model)} students: {sides(own).text()}" for model, own in groups.items())
+    return text[:1].upper() + text[1:]
 
 
 def contains(figure: Estimate, value: float) -> bool:

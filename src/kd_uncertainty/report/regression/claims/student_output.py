@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.regression.claims.rules import Claim, Verdict, direction, ratio, sides
+from kd_uncertainty.report.regression.claims.rules import Claim, Verdict, by_model, direction, ratio, sides
 from kd_uncertainty.report.regression.claims.training import BELOW
 from kd_uncertainty.report.regression.figures.series import choose, missing
-from kd_uncertainty.report.wording import listing, number
+from kd_uncertainty.report.wording import number
 
 SECTION = "6 student output"
 CLAIMS = (
@@ -44,7 +44,7 @@ def _argmax_over_soft(table: pd.DataFrame, confidence: float) -> Claim:
     named = {side: (f"entropy{side}", f"entropy_lower{side}", f"entropy_upper{side}") for side in ("_x", "_y")}
     changes = [
         (
-            f"{row['source']}, {row['model']}",
+            str(row["model"]),
             ratio(*(Estimate(*(float(row[name]) for name in named[s])) for s in named)),
         )
         for row in pairs.to_dict("records")
@@ -55,8 +55,7 @@ def _argmax_over_soft(table: pd.DataFrame, confidence: float) -> Claim:
     typical = min(
         (value for _, value in changes if value.measured), key=lambda value: abs(value.estimate - found.middle)
     )
-    texts = listing(f"{name}: {_short(value)}" for name, value in changes if value.measured)
-    sentence = f"Entropy with argmax over that with soft labels on all test points: {found.text()} ({texts})."
+    sentence = f"Entropy with argmax over that with soft labels on all test points, over sources. {by_model(changes)}."
     verdict = direction(found.below, found.above, found.count, confidence)
     figures = {"below": found.below, "above": found.above, "count": found.count, "median_ratio": found.middle}
     return Claim(SECTION, key, claim, f"× {_short(typical)}", typical, BELOW, verdict, sentence, True, figures)
@@ -77,12 +76,8 @@ def _target(own: pd.DataFrame, target: str, claim: str, confidence: float, *, ou
         kept = sum(value.upper >= KEPT_SHARE for value in values if value.measured)
         verdict = "holds" if kept == found.count else "holds in part" if 2 * kept >= found.count else "does not hold"
     typical = min((v for v in values if v.measured), key=lambda value: abs(value.estimate - found.middle))
-    cells = listing(
-        f"{row['source']}, {row['model']}: {_short(value)}"
-        for row, value in zip(rows, values, strict=True)
-        if value.measured
-    )
-    sentence = f"Students' entropy over the teacher's on all test points: {found.text()} ({cells})."
+    texts = by_model((str(row["model"]), value) for row, value in zip(rows, values, strict=True))
+    sentence = f"Students' entropy over the teacher's on all test points, over sources. {texts}."
     subsets = [_subset(own, subset) for subset in ("correct", "incorrect")]
     sentence += "".join(f" {text}" for text in subsets if text)
     figures = {"below": found.below, "above": found.above, "count": found.count, "median_ratio": found.middle}

@@ -40,7 +40,7 @@ def bootstrap_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
     cells = [(model, *quantity) for quantity in QUANTITIES for model in models]
     titles = [f"{MODEL_NAMES.get(model, model)} students: {name}" for model, _, name in cells]
     figure = panels(titles, columns=columns, heights=190 if narrow else 210, gap=64, side=0.1)
-    dropped = 0
+    dropped, named = 0, set[str]()
     for index, (model, column, _) in enumerate(cells):
         at, own = place(index, columns), choose(table, model=model)
         values = [estimate_of(row, column) for row in own.to_dict("records")]
@@ -49,24 +49,31 @@ def bootstrap_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
             series = series_of(
                 rows, "fraction", column, LABEL_NAMES.get(target, target), LABEL_COLOURS.get(target, MUTED)
             )
-            dropped += draw(figure, at, series, first=index == 0, floor=least(values))
+            left = draw(figure, at, series, first=target not in named, floor=least(values))
+            dropped += left
+            named |= {target} if left < len(rows) else set()
         if column == "test_mse" and "teacher_mse" in own:
             x = own.sort_values("fraction")
             first = model == models[0]
             line(
                 figure,
                 at,
-                x["fraction"],
+                x["fraction"].tolist(),
                 x["teacher_mse"].tolist(),
                 "the teacher's MSE",
                 MUTED,
                 first=first,
                 dash="dot",
             )
-        log_axis(figure, at, values, None)
+        if column == "inter_variance":
+            log_axis(figure, at, values, None)
+        else:
+            figure.update_yaxes(nticks=6, tickformat="~s", row=at[0], col=at[1])
         figure.update_xaxes(
             title="size of the bootstrap sample, share of n" if names_axis(index, columns, len(cells)) else None,
             tickformat=".0%",
+            tickvals=sorted(own["fraction"].unique()) if own["fraction"].nunique() <= 6 else None,
+            nticks=6,
             row=at[0],
             col=at[1],
         )
@@ -78,8 +85,8 @@ def bootstrap_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
     return finish(
         figure,
         TITLE,
-        "Above: mean over the test examples of the variance between students that were trained on bootstrap samples; "
-        "below: their mean test MSE, both on logarithmic axes in squared units of the target. Blue: labelled by the "
+        "Above: mean over the test examples of the variance between students that were trained on bootstrap samples, "
+        "on a logarithmic axis; below: their mean test MSE; both in squared units of the target. Blue: labelled by the "
         "teacher; ochre: by the data. The dotted line is the teacher's own MSE.",
         head=96 if narrow else 70,
         notes=notes,

@@ -27,6 +27,7 @@ from kd_uncertainty.report.regression.wording import METHOD_NAMES, METHODS, MODE
 TITLE = "Remedies: averaging k responses, and weighting them with a student's estimate"
 MOST_NOISES = 2
 """Noise levels that the figure shows, the smallest and the largest; the table has all."""
+RATIO_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
 
 Cell = tuple[str, float, str]
 
@@ -110,6 +111,7 @@ def _ratio(figure: go.Figure, at: Place, own: pd.DataFrame, methods: Sequence[st
                 draw(figure, at, series, first=False, floor=0.0)
                 values += list(series.values)
     log_axis(figure, at, values, None)
+    figure.update_yaxes(tickvals=RATIO_TICKS, row=at[0], col=at[1])
 
 
 def _series(rows: pd.DataFrame, column: str, method: str, symbol: str = "circle", dash: str = "solid") -> Series:

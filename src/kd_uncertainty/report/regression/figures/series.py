@@ -19,6 +19,7 @@ METHOD_COLOURS = {
     "inverse_variance_oracle": "#C4548B",
     "inverse_variance_estimated": "#D55E00",
     "blue": "#009E73",
+    "pilot": "#8A6D3B",
 }
 STUDENT_TARGET_COLOURS = {"ground_truth": INK, "argmax": "#C44E52", "label": "#C07A00", "soft": "#009E73"}
 NEGLIGIBLE = 1e-12
@@ -161,7 +162,7 @@ def log_axis(figure: go.Figure, at: Place, values: Sequence[Estimate], title: st
         room = 0.06 * max(math.log10(high / low), 0.3)
         figure.update_yaxes(range=[math.log10(low) - room, math.log10(high) + room], row=at[0], col=at[1])
     figure.update_yaxes(type="log", tickformat="~g", dtick=1, title=title, row=at[0], col=at[1])
-    if shown and high / low < 30.0:
+    if shown and high / low < 100.0:
         figure.update_yaxes(dtick="D2", row=at[0], col=at[1])
 
 
