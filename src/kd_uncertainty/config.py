@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +34,23 @@ class StudyConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Load one kind of configuration; ``parameters`` and ``catalog`` are treated as the module says."""
-        cached = key in self  # set by hand, which Kedro allows: leave it as it is
+        if key in self:  # set by hand, which Kedro allows: leave it as it is
+            by_hand: dict[str, Any] = super().__getitem__(key)
+            return by_hand
+        if key == "parameters":  # asked for several times a run, and slow to read: OmegaConf wraps every value
+            return deepcopy(self._parameters)
         loaded: dict[str, Any] = super().__getitem__(key)
-        if cached:
-            return loaded
-        if key == "parameters":
-            loaded = self._with_own_arguments(loaded)
-            validate_parameters(loaded)
         if key == "globals":
             validate_globals(loaded)
         if key == "catalog":
             return expand_catalog(loaded, validate_parameters(self["parameters"]), self._project())
+        return loaded
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        """All parameters, read and checked once."""
+        loaded = self._with_own_arguments(super().__getitem__("parameters"))
+        validate_parameters(loaded)
         return loaded
 
     def _project(self) -> Path:
