@@ -129,12 +129,10 @@ def test_methods_are_those_done_by_hand():
         others = [other for other in range(students) if (other - student) % 2]  # the other half
         variance = pilots[others].var(axis=0, ddof=1)
         weights[student] = variance / (variance + teacher[student])
-        common = own[others].var(axis=0, ddof=1).mean()
-        for point in range(20):
-            moments = np.cov(own[others, point], fitted[others, point])
-            limit = np.sqrt(common * moments[1, 1])
-            covariance = np.clip(moments[0, 1], -limit, limit)
-            share[student, point] = (moments[1, 1] - covariance) / (common + moments[1, 1] - 2 * covariance)
+        moments = np.mean([np.cov(own[others, point], fitted[others, point]) for point in range(20)], axis=0)
+        limit = np.sqrt(moments[0, 0] * moments[1, 1])
+        covariance = np.clip(moments[0, 1], -limit, limit)
+        share[student] = (moments[1, 1] - covariance) / (moments[0, 0] + moments[1, 1] - 2 * covariance)
     by_hand = {
         "average": own,
         ORACLE: oracle * own + (1 - oracle) * means,

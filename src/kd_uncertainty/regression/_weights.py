@@ -44,8 +44,9 @@ def with_independent_pilots(responses: Responses, pilots: Floats, noise_variance
 def with_own_pilots(responses: Responses, pilots: Floats) -> Targets:
     """Combine mean responses with pilots that were trained on them, by their covariance (BLUE).
 
-    All second moments are those over the other half, so that a single response will do: ``sigma^2 / k`` is the variance
-    of the mean response over students, pooled over examples.
+    All second moments are those over the other half, so that a single response will do, and they are pooled over
+    examples, so that there is one weight: a network that follows its noisy targets closely leaves differences so small
+    that weights of single examples, from some dozen students, would be anything.
 
     Args:
         responses: of each student.
@@ -55,7 +56,9 @@ def with_own_pilots(responses: Responses, pilots: Floats) -> Targets:
     def weights_of(own: slice, other: slice) -> Floats:
         means = responses.mean[other]
         common = responses.num_responses * float(means.var(axis=0, ddof=1).mean())
-        estimate = weighting.correlated_estimate(pilots[:1], pilots[other], means)
+        found = weighting.correlated_estimate(pilots[:1], pilots[other], means)
+        pooled = (np.full_like(moment, np.mean(moment)) for moment in (found.variance, found.covariance))
+        estimate = StudentEstimate(found.mean, *pooled)
         # common to the students of a half, so they are computed for one
         return weighting.blue(_some(responses, slice(1)), estimate, common).weights
 
