@@ -79,10 +79,7 @@ def make_plan(options: Crossing, num_draws: Mapping[str, int]) -> pd.DataFrame:
             "students.arms: no arm is left to train; target: posterior takes only teachers with more than one cached "
             "draw, so add an arm with target: label or exact"
         )
-    for number, arm in enumerate(arms):
-        if arm in arms[:number]:
-            described = ", ".join(f"{key}: {value}" for key, value in arm._asdict().items())
-            raise UserError(f"students.arms: the arm ({described}) is declared twice; remove one of the two")
+    require_distinct(arms)
     levels = {
         "initialisation": [derive_seed(options.seed, "initialisation", i) for i in range(options.initialisation_seeds)],
         "order": [derive_seed(options.seed, "order", i) for i in range(options.order_seeds)],
@@ -101,16 +98,37 @@ def make_plan(options: Crossing, num_draws: Mapping[str, int]) -> pd.DataFrame:
     return plan
 
 
+def require_distinct(arms: Sequence[Any]) -> None:
+    """Check that no arm is there twice.
+
+    Raises:
+        UserError: that names the arm.
+    """
+    for number, arm in enumerate(arms):
+        if arm in arms[:number]:
+            described = ", ".join(f"{key}: {value}" for key, value in arm._asdict().items())
+            raise UserError(f"students.arms: the arm ({described}) is declared twice; remove one of the two")
+
+
+def require_known(names: Sequence[str], position: int, num_draws: Mapping[str, int]) -> None:
+    """Check that the teachers that an arm names have responses.
+
+    Raises:
+        UserError: that names the first that has none, and those that have.
+    """
+    for name in names:
+        if name not in num_draws:
+            raise UserError(
+                f"students.arms[{position}].teachers: there is no teacher '{name}'; known: {', '.join(num_draws)}"
+            )
+
+
 def _arms(block: Block, position: int, num_draws: Mapping[str, int]) -> Iterator[Arm]:
     if block.target == "one_hot":
         names: Sequence[str] = (NO_TEACHER,)
     else:
         names = _willing(block.target, num_draws) if block.teachers is None else block.teachers
-        for name in names:
-            if name not in num_draws:
-                raise UserError(
-                    f"students.arms[{position}].teachers: there is no teacher '{name}'; known: {', '.join(num_draws)}"
-                )
+        require_known(names, position, num_draws)
     for name, count, mixing, temperature in product(names, block.num_responses, block.mixing, block.temperature):
         yield Arm(name, block.target, int(count), "average", float(mixing), float(temperature))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.population.plan import require_distinct, require_known
 from kd_uncertainty.population.seeds import derive_seed
 from kd_uncertainty.regression.options import ValueArmOptions, ValueStudentsOptions
 from kd_uncertainty.schemas import NO_TEACHER, SEED_COLUMNS, VALUE_ARM_KEYS
@@ -50,10 +51,7 @@ def make_value_plan(options: ValueStudentsOptions, num_draws: Mapping[str, int])
             "students.arms: no arm is left to train; target: posterior takes only teachers with more than one cached "
             "draw, so add an arm with target: noise or exact"
         )
-    for number, arm in enumerate(arms):
-        if arm in arms[:number]:
-            described = ", ".join(f"{key}: {value}" for key, value in arm._asdict().items())
-            raise UserError(f"students.arms: the arm ({described}) is declared twice; remove one of the two")
+    require_distinct(arms)
     rows: list[dict[str, Any]] = []
     for number, arm in enumerate(arms):
         keys = {"student": 0, "arm": number, **arm._asdict()}
@@ -85,11 +83,7 @@ def _arms(block: ValueArmOptions, position: int, num_draws: Mapping[str, int]) -
         names = [name for name, count in num_draws.items() if block.target != "posterior" or count > 1]
     else:
         names = block.teachers
-        for name in names:
-            if name not in num_draws:
-                raise UserError(
-                    f"students.arms[{position}].teachers: there is no teacher '{name}'; known: {', '.join(num_draws)}"
-                )
+        require_known(names, position, num_draws)
     noises = block.noise or (0.0,)
     for model, name, noise, count, mixing in product(block.model, names, noises, block.num_responses, block.mixing):
         yield ValueArm(model, name, block.target, float(noise), int(count), "average", float(mixing))

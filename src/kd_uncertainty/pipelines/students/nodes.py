@@ -60,10 +60,19 @@ def train_students(
         backend=students.backend,
         shard_size=students.shard_size,
     )
+    return pending_population(job, execution)
+
+
+def pending_population(job: PopulationJob, execution: ExecutionOptions) -> tuple[PendingPopulation, dict[str, Any]]:
+    """A population that is trained while its dataset saves it, and a record of how.
+
+    Raises:
+        UserError: before any work, if the network cannot be built or the responses do not suffice.
+    """
     job.check()
     device = resolve_device(execution.device)
     backend, reason = job.choose_backend(device)
-    logger.info("students: trained by the %s backend (%s)", backend, reason)
+    logger.info("students: networks trained by the %s backend (%s)", backend, reason)
     train_shards = partial(
         workers.run,
         job,
@@ -77,7 +86,7 @@ def train_students(
         "reason": reason,
         "initialisation": initialisation_kind(job.build)[0],
         "device": str(device),
-        "num_students": len(plan),
+        "num_students": len(job.plan),
     }
     return PendingPopulation(job.identity(backend), job.num_shards, train_shards), engine
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from kd_uncertainty.datasets.population import PendingPopulation
-from kd_uncertainty.device import resolve_device
 from kd_uncertainty.options import ExecutionOptions
-from kd_uncertainty.pipelines.students.nodes import num_workers
-from kd_uncertainty.population import workers
-from kd_uncertainty.population.initialisation import initialisation_kind
+from kd_uncertainty.pipelines.students.nodes import pending_population
 from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.regression import linear
 from kd_uncertainty.regression.job import ValueJob
@@ -25,8 +20,6 @@ from kd_uncertainty.regression.plan import make_value_plan
 from kd_uncertainty.regression.predictions import value_prediction_tables
 from kd_uncertainty.regression.responses import read_values
 from kd_uncertainty.regression.teachers import Scale, scaled_responses, value_tensors
-
-logger = logging.getLogger(__name__)
 
 
 def make_plan(responses: pa.Table, examples: pd.DataFrame, students: ValueStudentsOptions) -> pd.DataFrame:
@@ -61,27 +54,8 @@ def train_students(
         means=found.means,
         whole_plan=plan,
     )
-    job.check()
-    device = resolve_device(execution.device)
-    backend, reason = job.choose_backend(device)
-    logger.info("students: networks trained by the %s backend (%s), linear ones in closed form", backend, reason)
-    train_shards = partial(
-        workers.run,
-        job,
-        workers=num_workers(execution),
-        device=device,
-        chunk_size=execution.chunk_size,
-        progress=execution.progress,
-    )
-    engine = {
-        "backend": backend,
-        "reason": reason,
-        "initialisation": initialisation_kind(job.build)[0],
-        "device": str(device),
-        "num_students": len(plan),
-        "num_networks": len(job.plan),
-    }
-    return PendingPopulation(job.identity(backend), job.num_shards, train_shards), engine
+    pending, engine = pending_population(job, execution)
+    return pending, engine | {"num_networks": len(job.plan), "num_students": len(plan)}
 
 
 def fit_linear_students(
