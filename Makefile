@@ -25,10 +25,10 @@ run: $(STAMP)  ## run the default study: data to uncertainty report
 	$(BIN)/kedro run
 
 test: $(STAMP)  ## the fast tests
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 test-all: $(STAMP)  ## every test, the slow ones too
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 bench: $(BENCH)  ## time our engine beside its peers: about 13 minutes on two cores
 	$(BIN)/python -m benchmarks

@@ -57,18 +57,20 @@ class StageFingerprints:
 
         self._study, self._parameters, self._stages, self._own = study, parameters, stages, own
         self._project = project
-        self._pipeline: Pipeline = study_pipeline(study)
+        pipeline: Pipeline = study_pipeline(study)
+        self._nodes, self._datasets = pipeline.nodes, pipeline.datasets()
         self._versions = FORMAT_VERSIONS
         self._known: dict[str, str] = {}
 
     def concern(self, table: str) -> bool:
         """Whether the study has the table at all."""
-        return f"{self._study}.{table}" in self._pipeline.datasets()
+        return f"{self._study}.{table}" in self._datasets
 
     def of(self, stage: str) -> str:
         """The stage's fingerprint."""
         if stage not in self._known:
-            inputs = self._pipeline.filter(node_namespaces=[f"{self._study}.{stage}"]).inputs()
+            own = [node for node in self._nodes if node.namespace == f"{self._study}.{stage}"]
+            inputs = {name for node in own for name in node.inputs} - {name for node in own for name in node.outputs}
             tokens = {name: self._token(name) for name in sorted(inputs) if name != EXECUTION}
             self._known[stage] = digest({"stage": stage, "format": self._versions[stage], "inputs": tokens})
         return self._known[stage]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from kedro.pipeline import Pipeline
@@ -38,7 +38,8 @@ FORMAT_VERSIONS = {_name(stage): stage.FORMAT_VERSION for stages in _STUDIES.val
 """Raised by hand when a stage's code comes to give another result for the same inputs."""
 
 
-def study_pipeline(study: str, without: Collection[str] = ()) -> Pipeline:
+@cache  # a pipeline does not change, and is slow to put together
+def study_pipeline(study: str, without: tuple[str, ...] = ()) -> Pipeline:
     """Chain the stages under ``study``: nodes ``study.stage.name``, tables ``study.table``, ``params:study.stage``."""
     stages = [
         Pipeline(_create(stage, study), namespace=name, prefix_datasets_with_namespace=False, tags=[name])
