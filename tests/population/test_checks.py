@@ -33,7 +33,10 @@ def test_what_fits_passes():
         ({"rows": torch.tensor([[0], [-1]])}, "rows need to be from 0 to 19"),
         ({"rows": torch.zeros(2, 5)}, "rows are torch.float32 and need to be torch.int64"),
         ({"rows": torch.zeros(2, 5, dtype=torch.uint8)}, "rows are torch.uint8 and need to be torch.int64"),
-        ({"rows": torch.zeros(3, 5).long()}, r"rows are of shape \(3, 5\) and need \(2, m\) with m from 1 on"),
+        (
+            {"rows": torch.zeros(3, 5).long()},
+            r"rows are of shape \(3, 5\) and need \(2, m\) or \(2, epochs, m\), m from 1 on",
+        ),
         ({"rows": torch.zeros(2, 0).long()}, r"rows are of shape \(2, 0\) and need \(2, m\)"),
         ({"rows": torch.zeros(2).long()}, r"rows are of shape \(2,\) and need \(2, m\)"),
         ({"switch_step": torch.ones(1), "mixing_after": torch.ones(2)}, r"switch_step are of shape \(1,\)"),

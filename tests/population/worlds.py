@@ -59,10 +59,11 @@ def switching(cohort: Cohort) -> Cohort:
     return dataclasses.replace(cohort, switch_step=steps, mixing_after=1 - cohort.mixing)
 
 
-def resampled(cohort: Cohort, size: int) -> Cohort:
-    """The same students, each on a bootstrap resample of its own of this size."""
+def resampled(cohort: Cohort, size: int, epochs: int | None = None) -> Cohort:
+    """The same students, each on a bootstrap resample of its own of this size, or on one of its own in each epoch."""
     generator = torch.Generator().manual_seed(size)
-    rows = torch.randint(0, cohort.targets.shape[1], (len(cohort), size), generator=generator)
+    shape = (len(cohort), size) if epochs is None else (len(cohort), epochs, size)
+    rows = torch.randint(0, cohort.targets.shape[1], shape, generator=generator)
     return dataclasses.replace(cohort, rows=rows)
 
 

@@ -65,6 +65,16 @@ def check_initial(initial: State, expected: State, students: int) -> None:
             raise ValueError(f"the initial {name} is of shape {found} and needs {shape}")
 
 
+def check_epochs(cohort: Cohort, epochs: int) -> None:
+    """Check that rows that differ from epoch to epoch are there for all of them.
+
+    Raises:
+        ValueError: if there are fewer or more.
+    """
+    if cohort.rows is not None and cohort.rows.dim() == 3 and cohort.rows.shape[1] != epochs:
+        raise ValueError(f"rows are of {cohort.rows.shape[1]} epochs and need to be of {epochs}")
+
+
 def check_validation(inputs: Tensor, truth: Tensor, cohort: Cohort) -> None:
     """Check what students are evaluated on, so that nothing is broadcast.
 
@@ -86,8 +96,10 @@ def check_validation(inputs: Tensor, truth: Tensor, cohort: Cohort) -> None:
 
 
 def _check_rows(rows: Tensor, students: int, examples: int) -> None:
-    if rows.dim() != 2 or len(rows) != students or not 0 < rows.shape[1] <= MOST_EXAMPLES:
-        raise ValueError(f"rows are of shape {tuple(rows.shape)} and need ({students}, m) with m from 1 on")
+    if rows.dim() not in (2, 3) or len(rows) != students or not 0 < rows.shape[-1] <= MOST_EXAMPLES:
+        raise ValueError(
+            f"rows are of shape {tuple(rows.shape)} and need ({students}, m) or ({students}, epochs, m), m from 1 on"
+        )
     if rows.dtype != torch.int64:
         raise ValueError(f"rows are {rows.dtype} and need to be torch.int64")
     _check_range("rows", rows, examples)

@@ -64,7 +64,9 @@ class Cohort:
         loss: "distillation" or "mse"; with "mse" labels are (examples, outputs) float32.
         rows: (students, m) int64, the examples that each student is trained on, with repetition and in any number, such
             as a bootstrap resample (Efron 1979); positions in inputs, labels and targets. An epoch is then over these m
-            rows, as if they were the data. By default everybody has all examples, each once.
+            rows, as if they were the data. Or (students, epochs, m), others in each epoch: a pass over the data that is
+            cut into epochs, so that students are looked at along the way, or fresh data in each. By default everybody
+            has all examples, each once.
 
     Raises:
         ValueError: if only one of ``switch_step`` and ``mixing_after`` is given, or the number of tables is not that of
@@ -121,8 +123,12 @@ class Cohort:
 
     @property
     def num_rows(self) -> int:
-        """Rows of an epoch: m of ``rows``, or all examples."""
-        return self.targets.shape[1] if self.rows is None else self.rows.shape[1]
+        """Rows of an epoch: the m of ``rows``, or all examples."""
+        return self.targets.shape[1] if self.rows is None else self.rows.shape[-1]
+
+    def rows_of(self, epoch: int) -> Tensor | None:
+        """Return the examples of an epoch, counted from 0: (students, m) int64, or None for all of them."""
+        return self.rows[:, epoch] if self.rows is not None and self.rows.dim() == 3 else self.rows
 
     def mixing_at(self, step: int | Tensor) -> Tensor:
         """Return every student's mixing (students,) at an optimiser step, counted from 0; a number or a tensor ()."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.networks.build import describe_error
-from kd_uncertainty.population.checks import check_cohort, check_initial, check_validation
+from kd_uncertainty.population.checks import check_cohort, check_epochs, check_initial, check_validation
 from kd_uncertainty.population.choice import BACKENDS, choose_backend, require_backend
 from kd_uncertainty.population.contract import Build, Cohort, Facts, Loss, Monitor, State, Trained, require_finite
 from kd_uncertainty.population.initialisation import initial_states, reproducible
@@ -88,6 +88,7 @@ def train(  # noqa: PLR0913
     if cohort.tables is not None:
         cohort = cohort.to(device)  # once, since all chunks use the same tables
     check_cohort(inputs, labels, cohort)
+    check_epochs(cohort, options.epochs)
     if initial is not None:
         initial = _checked(initial, build, len(cohort), device)
     if validation is not None:

@@ -67,7 +67,7 @@ def _by_hand(build, inputs, labels, cohort, options, student):
         order = torch.tensor(batch_orders([cohort.order_seeds[student]], epoch, examples)[0])
         if options.batch_size >= examples:
             order = torch.arange(examples)
-        order = order if cohort.rows is None else cohort.rows[student][order]
+        order = order if cohort.rows is None else cohort.rows_of(epoch)[student][order]
         total = 0.0
         for rows in order.split(options.batch_size):
             mixing = cohort.mixing[student].item()
@@ -104,11 +104,11 @@ def test_trains_as_a_loop_of_torchs_own_parts_does(world_of, optimiser, schedule
 
 @pytest.mark.parametrize("batch_size", [8, 64])
 @pytest.mark.parametrize("size", [1, 13, 21, 50])
-@pytest.mark.parametrize("world_of", [world, regression_world])
-def test_an_epoch_is_over_each_students_own_rows(world_of, size, batch_size):
+@pytest.mark.parametrize(("world_of", "epochs"), [(world, None), (regression_world, None), (world, 4)])
+def test_an_epoch_is_over_each_students_own_rows(world_of, epochs, size, batch_size):
     inputs, labels, cohort = world_of(4, 21, 7, 3)
     options = TrainingOptions(epochs=4, batch_size=batch_size, **OPTIMISERS["adamw"], schedule="cosine")
-    students = switching(resampled(cohort, size))
+    students = switching(resampled(cohort, size, epochs))
     trained = train(mlp(7, 3, 9), inputs, labels, students, options, backend="loop")
     for student in range(4):
         parameters, losses = _by_hand(mlp(7, 3, 9), inputs, labels, students, options, student)

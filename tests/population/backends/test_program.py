@@ -47,9 +47,10 @@ def test_batches_follow_every_students_order_and_its_own_table(shared):
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(21, [8, 8, 5]), (8, [8]), (3, [3]), (40, [8] * 5)])
-def test_batches_are_rows_of_every_students_own(size, sizes):
+@pytest.mark.parametrize("epochs", [None, 2])
+def test_batches_are_rows_of_every_students_own(size, sizes, epochs):
     inputs, labels, cohort = world(4, 30, 3, 2)
-    cohort = dataclasses.replace(resampled(cohort, size), tables=torch.tensor([2, 0, 2, 1]))
+    cohort = dataclasses.replace(resampled(cohort, size, epochs), tables=torch.tensor([2, 0, 2, 1]))
     batches = Batches(inputs, labels, cohort, 8)
     for epoch in (0, 1):
         parts = _batches_of(batches, epoch)
@@ -57,7 +58,7 @@ def test_batches_are_rows_of_every_students_own(size, sizes):
         found = [torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True)]
         for student, seed in enumerate(cohort.order_seeds):
             order = torch.tensor(batch_orders([seed], epoch, size)[0]) if size > 8 else torch.arange(size)
-            rows = cohort.rows[student][order]
+            rows = cohort.rows_of(epoch)[student][order]
             expected = (inputs[rows], labels[rows], cohort.targets[cohort.tables[student]][rows])
             for values, own in zip(found, expected, strict=True):
                 assert torch.equal(values[student], own)

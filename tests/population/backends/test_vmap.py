@@ -92,9 +92,10 @@ def test_equals_the_loop_bit_for_bit(loss, optimiser, schedule):
 @pytest.mark.parametrize("loss", ["distillation", "switching mse"])
 def test_resamples_equal_the_loop_bit_for_bit(loss, size, optimiser):
     inputs, labels, cohort = LOSSES[loss](5, 21, 7, 3)
-    for batch_size in (8, 64):
+    for batch_size, epochs in ((8, None), (64, None), (8, 2), (64, 2)):
         options = TrainingOptions(epochs=2, batch_size=batch_size, **OPTIMISERS[optimiser])
-        _assert_the_bits_of_the_loop(mlp(7, 3, 16, 5), (inputs, labels, resampled(cohort, size)), options, (2, 8))
+        students = resampled(cohort, size, epochs)
+        _assert_the_bits_of_the_loop(mlp(7, 3, 16, 5), (inputs, labels, students), options, (2, 8))
 
 
 @pytest.mark.parametrize("batch_size", [8, 64])

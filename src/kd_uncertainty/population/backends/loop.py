@@ -53,12 +53,14 @@ def train_cohort(
     inputs = inputs.clone(memory_format=layout if inputs.dim() == 4 else torch.contiguous_format)
     for student, table in enumerate(cohort.table_index.tolist()):
         one = slice(student, student + 1)
-        data = _Data(inputs, labels, cohort.targets[table]).take(None if cohort.rows is None else cohort.rows[student])
+        data = _Data(inputs, labels, cohort.targets[table])
         _load(network, {name: values[student] for name, values in initial.items()})
         network.train()
         optimiser = Optimiser(network.parameters(), options)
         for epoch in range(options.epochs):
-            loss = _train_epoch(network, optimiser, data, cohort[one], options, epoch, rates[epoch])
+            rows = cohort.rows_of(epoch)
+            seen = data.take(None if rows is None else rows[student])
+            loss = _train_epoch(network, optimiser, seen, cohort[one], options, epoch, rates[epoch])
             for name, values in _state(network, trained).items():
                 trained[name][student].copy_(values)
             so_far = {name: values[one] for name, values in trained.items()}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from kd_uncertainty.population.checks import check_cohort
+from kd_uncertainty.population.checks import check_cohort, check_epochs
 from kd_uncertainty.population.contract import Build, Cohort, Facts, Monitor, State
 from kd_uncertainty.population.native import library
 from kd_uncertainty.population.native.packing import Layer, layers_of, pack, unpack
@@ -68,6 +68,7 @@ def train_cohort(
     if isinstance(layers, str):
         raise ValueError(layers)
     _check(layers, inputs, labels, cohort)
+    check_epochs(cohort, options.epochs)
     slots = {"sgd": 2 if options.momentum else 1}.get(options.optimiser, 3)
     memory = pack(initial, layers, slots)
     state = {name: values.clone() for name, values in initial.items()}
@@ -134,6 +135,7 @@ def _task(
         students=len(cohort),
         examples=len(tensors["inputs"]),
         epoch_size=cohort.num_rows,
+        row_epochs=cohort.rows.shape[1] if cohort.rows is not None and cohort.rows.dim() == 3 else 1,
         layers=len(layers),
         batch_size=options.batch_size,
         momentum=options.momentum,

@@ -65,7 +65,7 @@ class Batches:
         # One flat table of targets, so that a single gather serves all students; and where in it each student's begins.
         self._targets = cohort.targets.reshape(-1, cohort.targets.shape[-1])
         self._begins = (len(inputs) * cohort.table_index).unsqueeze(1)
-        self.whole = self._whole() if batch_size >= self.size else None
+        self.whole = self._whole(cohort.rows_of(0)) if batch_size >= self.size else None
         device, shape = inputs.device, (len(cohort), 0 if self.whole else self.size)
         self._orders = torch.empty(shape, dtype=torch.int64, device=device)
         self._first = torch.arange(0 if self.whole else batch_size, device=device)
@@ -73,12 +73,16 @@ class Batches:
 
     def start_epoch(self, epoch: int) -> None:
         """Go to the first batch of an epoch, counted from 0."""
+        rows = self.cohort.rows_of(epoch)
         if self.whole is None:
             orders = batch_orders(self.cohort.order_seeds, epoch, self.size)
             upload(self._orders, torch.from_numpy(orders))
-            if self.cohort.rows is not None:
-                self._orders.copy_(self.cohort.rows.gather(1, self._orders))
+            if rows is not None:
+                self._orders.copy_(rows.gather(1, self._orders))
             self.places.copy_(self._first)
+        elif rows is not self.cohort.rows:  # others in each epoch
+            for values, new in zip(self.whole, self._whole(rows), strict=True):
+                values.copy_(new)  # in place, since that is where a captured step looks
 
     def shapes(self) -> list[tuple[Callable[[], Batch], int]]:
         """Return, for each batch shape in an epoch's order, what takes the next such batch, and how many there are."""
@@ -104,10 +108,10 @@ class Batches:
             self._targets.index_select(0, places).view(students, -1, self._targets.shape[-1]),
         )
 
-    def _whole(self) -> Batch:
-        """Return the one batch of all examples in their own order, laid out once for the whole training."""
-        if self.cohort.rows is not None:
-            inputs, labels, targets = self._take(self.cohort.rows)
+    def _whole(self, rows: Tensor | None) -> Batch:
+        """Return the one batch of all examples (or rows) in their own order."""
+        if rows is not None:
+            inputs, labels, targets = self._take(rows)
         else:
             students = len(self.cohort)
             inputs, labels = (values.expand(students, *values.shape) for values in (self.inputs, self.labels))

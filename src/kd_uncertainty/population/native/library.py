@@ -25,7 +25,7 @@ class Task(ctypes.Structure):
     """``kd_task`` of ``kernel/task.h``, field by field."""
 
     _fields_ = (
-        *((name, _int) for name in ("students", "examples", "epoch_size", "layers", "batch_size")),
+        *((name, _int) for name in ("students", "examples", "epoch_size", "row_epochs", "layers", "batch_size")),
         *((name, _int) for name in ("first_epoch", "last_epoch")),
         *((name, _address) for name in ("widths", "relu", "bias", "inputs", "labels", "values", "targets", "tables")),
         *((name, _address) for name in ("mixing", "mixing_after", "switch_step", "temperature", "order_seeds")),

@@ -56,9 +56,9 @@ struct Workspace {
     void train(int64_t student) {
         float *const state = task.state + student * task.slots * task.size;
         const int64_t batches = (task.epoch_size + task.batch_size - 1) / task.batch_size;
-        const int64_t *const own = task.rows ? task.rows + student * task.epoch_size : nullptr;
-        if (own && batches == 1) gather_all(own);
         for (int64_t epoch = task.first_epoch; epoch < task.last_epoch; epoch++) {
+            const int64_t *const own = rows_of(student, epoch);
+            if (own && batches == 1 && (epoch == task.first_epoch || task.row_epochs > 1)) gather_all(own);
             // A batch of everything needs no order, and keeps that of the data.
             if (batches > 1) shuffler.order(task.order_seeds[student], uint64_t(epoch), order.data());
             if (own && batches > 1)
@@ -95,7 +95,12 @@ struct Workspace {
         return total / double(rows);
     }
 
-    // A student's rows as the one batch of all its epochs.
+    const int64_t *rows_of(int64_t student, int64_t epoch) const {
+        if (!task.rows) return nullptr;
+        return task.rows + (student * task.row_epochs + (task.row_epochs > 1 ? epoch : 0)) * task.epoch_size;
+    }
+
+    // A student's rows as the one batch of an epoch.
     void gather_all(const int64_t *own) {
         for (int64_t i = 0; i < task.epoch_size; i++) order[i] = int32_t(own[i]);
         inputs = activations[0].data;

@@ -17,6 +17,7 @@ enum { KD_DISTILLATION = 0, KD_MSE = 1 };
 struct kd_task {
     int64_t students, examples;
     int64_t epoch_size; // rows of an epoch: `examples`, or what `rows` holds for each student
+    int64_t row_epochs; // epochs that `rows` tells apart: 1, or all of the training
     int64_t layers, batch_size, first_epoch, last_epoch;
     const int64_t *widths;       // (layers + 1) inputs, hidden widths, outputs
     const int64_t *relu;         // (layers) whether a ReLU follows; none may follow the last
@@ -31,7 +32,8 @@ struct kd_task {
     const int64_t *switch_step;  // (students)
     const float *temperature;    // (students)
     const uint64_t *order_seeds; // (students)
-    const int64_t *rows;         // (students, epoch_size) the examples that each is trained on, or null: each once
+    const int64_t *rows;         // (students, row_epochs, epoch_size) the examples that each is trained on, or null:
+                                 // each once
     const double *rates;         // (steps of the whole training) learning rates
     double momentum, beta1, beta2, epsilon, weight_decay;
     int64_t optimiser, loss;
