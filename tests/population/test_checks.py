@@ -35,7 +35,7 @@ def test_what_fits_passes():
         ({"rows": torch.zeros(2, 5, dtype=torch.uint8)}, "rows are torch.uint8 and need to be torch.int64"),
         (
             {"rows": torch.zeros(3, 5).long()},
-            r"rows are of shape \(3, 5\) and need \(2, m\) or \(2, epochs, m\), m from 1 on",
+            r"shape \(3, 5\) and need \(2, m\) or \(2, epochs, m\), m from 1 on",
         ),
         ({"rows": torch.zeros(2, 0).long()}, r"rows are of shape \(2, 0\) and need \(2, m\)"),
         ({"rows": torch.zeros(2).long()}, r"rows are of shape \(2,\) and need \(2, m\)"),
