@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import sklearn
 from kedro.pipeline import Pipeline
 
@@ -87,7 +88,7 @@ class StageFingerprints:
 
     def _own_token(self, name: str, entry: Mapping[str, Any]) -> Any:
         token = entry_token(entry, self._project)
-        if token[1] is None and not _is_bundled(entry):
+        if token[1] is None and _maker(entry) is None:
             logger.warning(
                 "catalog entry '%s' (%s) has no filepath, so a change of its data cannot be seen: after one, use plain "
                 "`kedro run`, not --only-missing-outputs",
@@ -110,15 +111,17 @@ def digest(value: Any) -> str:
 
 
 def entry_token(entry: Mapping[str, Any], project: Path) -> list[Any]:
-    """What a catalog entry's data depends on: its settings, the content of its file, the package of a bundled table."""
+    """What a catalog entry's data depends on: its settings, its file's content, the package that makes its table."""
     settings = {key: value for key, value in entry.items() if key not in ("metadata", "validator")}
     filepath = settings.pop("filepath", None)
     content = None if filepath is None else content_token(str(filepath), project)
-    return [settings, content, sklearn.__version__ if _is_bundled(entry) else None]
+    return [settings, content, _maker(entry)]
 
 
-def _is_bundled(entry: Mapping[str, Any]) -> bool:
-    return str(entry.get("type", "")).endswith("BundledTable")
+def _maker(entry: Mapping[str, Any]) -> str | None:
+    """Version of the package that a table without a file comes from, bundled or drawn; None for all other entries."""
+    kind = str(entry.get("type", "")).rpartition(".")[-1]
+    return {"BundledTable": sklearn.__version__, "GaussianMixture": np.__version__}.get(kind)
 
 
 def content_token(filepath: str, project: Path) -> str:

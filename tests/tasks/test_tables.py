@@ -7,8 +7,10 @@ import pytest
 
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.tasks.bundled import load_bundled
+from kd_uncertainty.tasks.noise import flip_labels
 from kd_uncertainty.tasks.options import IngestionOptions
-from kd_uncertainty.tasks.tables import flip_labels, prepare_task, table_digest
+from kd_uncertainty.tasks.sources import table_digest
+from kd_uncertainty.tasks.tables import prepare_task
 
 OPTIONS = {"target": "y", "label_noise": 0.0, "seed": 5}
 

@@ -35,14 +35,20 @@ class Artefact(AbstractDataset[Any, Any]):
         filepath: where it is; a local path.
         keep: whether what was loaded stays in memory until Kedro releases the dataset after its last reader; for a
             large table that nodes read one after another and do not change.
+        optional: whether readers do without it: loading gives None where there is no file.
         metadata: anything, for plugins such as Kedro-Viz.
     """
 
     def __init__(
-        self, dataset: str | dict[str, Any], filepath: str, keep: bool = False, metadata: dict[str, Any] | None = None
+        self,
+        dataset: str | dict[str, Any],
+        filepath: str,
+        keep: bool = False,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
-        self._keep = keep
+        self._keep, self._optional = keep, optional
         self._kept: Any = None
         self._class, self._arguments = parse_dataset_definition(
             {"type": dataset} if isinstance(dataset, str) else dataset
@@ -58,10 +64,12 @@ class Artefact(AbstractDataset[Any, Any]):
         """Load the file if it is whole.
 
         Raises:
-            UserError: if it is missing, truncated or edited; the message names the file.
+            UserError: if it is missing and not optional, truncated or edited; the message names the file.
         """
         if self._kept is not None:
             return self._kept
+        if self._optional and not self._filepath.exists():
+            return None
         problem = fault(self._filepath)
         if problem:
             raise UserError(f"{problem}; run again with --only-missing-outputs to make it again")

@@ -21,8 +21,9 @@ from kd_uncertainty.population.training import naming_the_network, predict, trai
 from kd_uncertainty.regression.data import Floats
 from kd_uncertainty.regression.networks import NetworkFit
 from kd_uncertainty.tasks.examples import example_tensors
+from kd_uncertainty.tasks.noise import flip_labels
 from kd_uncertainty.tasks.options import IngestionOptions
-from kd_uncertainty.tasks.tables import flip_labels, prepare_task
+from kd_uncertainty.tasks.tables import prepare_task
 
 TargetKind = Literal["argmax", "soft", "label"]
 """What students are trained on: the teacher's most probable class, its probabilities, or a class sampled from them."""

@@ -16,8 +16,8 @@ from torch import Tensor
 from kd_uncertainty.population.seeds import derive_seed
 from kd_uncertainty.regression.responses import Floats, ValueResponses, value_schema, value_table
 from kd_uncertainty.soft_labels.table import batches
-from kd_uncertainty.teachers.collection import posterior_logits
-from kd_uncertainty.teachers.contract import Teacher, kinds
+from kd_uncertainty.teachers.collection import posterior_logits, posterior_mean, teacher_facts
+from kd_uncertainty.teachers.contract import Teacher
 
 
 class Scale(NamedTuple):
@@ -74,23 +74,17 @@ def stream_values(
     No draw is cached twice: a point posterior gives one, an ensemble at most one for each member.
     """
     draws = {name: teacher.options.cached_draws(num_draws) for name, teacher in teachers.items()}
-    facts = {name: {"kind": teacher.options.kind, "draws": draws[name]} for name, teacher in teachers.items()}
+    facts = {name: teacher_facts(teacher, draws[name]) for name, teacher in teachers.items()}
     schema = value_schema({"seed": seed, "teachers": facts})
     for name, teacher in teachers.items():
         there = replace(teacher, parameters={key: value.to(device) for key, value in teacher.parameters.items()})
         stream = derive_seed(seed, "responses", name)
         for batch in batches(rows.example_ids, batch_size):
-            inputs = rows.inputs[batch].to(device)
-            drawn = posterior_logits(there, inputs, range(draws[name]), stream)[..., 0].cpu().double().numpy()
-            mean = _mean(there, inputs)
-            means = drawn.mean(0) if mean is None else mean
-            yield value_table(name, rows.example_ids[batch], scale.unscaled(means), scale.unscaled(drawn), schema)
-
-
-def _mean(teacher: Teacher, inputs: Tensor) -> Floats | None:
-    """The posterior mean (examples,), where the kind knows it."""
-    known = getattr(kinds()[teacher.options.kind], "posterior_mean", None)
-    return None if known is None else known(teacher, inputs)[:, 0].cpu().double().numpy()
+            inputs, ids = rows.inputs[batch].to(device), rows.example_ids[batch]
+            drawn = posterior_logits(there, inputs, range(draws[name]), stream, ids)[..., 0].cpu().double().numpy()
+            mean = posterior_mean(there, inputs, ids)
+            means = drawn.mean(0) if mean is None else mean[:, 0].cpu().double().numpy()
+            yield value_table(name, ids, scale.unscaled(means), scale.unscaled(drawn), schema)
 
 
 def scaled_responses(responses: ValueResponses, scale: Scale) -> ValueResponses:

@@ -31,3 +31,18 @@ def example_tensors(examples: pd.DataFrame, split: Split | None = None) -> Examp
         torch.from_numpy(inputs),
         torch.from_numpy(rows["target"].to_numpy(np.int64).copy()),
     )
+
+
+def bayes_probabilities(examples: pd.DataFrame, split: Split | None = None) -> NDArray[np.float64] | None:
+    """P(training label | inputs) of the examples of one split, or all, in order of ``example_id``.
+
+    They include the label noise of the training split, in every split. Whether they are exact or assumed, the task's
+    description says (``tasks.tables.prepare_task``).
+
+    Returns:
+        (examples, classes), each row of sum 1; None where they are unknown.
+    """
+    if "bayes_probabilities" not in examples:
+        return None
+    rows = examples if split is None else examples[examples["split"] == split]
+    return np.stack(rows.sort_values("example_id")["bayes_probabilities"].to_list()).astype(np.float64)

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kd_uncertainty.typed import Fraction, Options, Seed
+from kd_uncertainty.typed import Fraction, Options, Seed, Share
 
 SPLITS = ("train", "validation", "test")
 Split = Literal["train", "validation", "test"]
+_SUM_TOLERANCE = 1e-6
 
 
 def _as_text(name: Any) -> Any:
@@ -44,5 +45,30 @@ class IngestionOptions(TableOptions):
     label_noise: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
         None,
         description="fraction of the training labels that are flipped to another class; null: what a bundled table "
-        "suggests, none for your own",
+        "suggests (where there is no label_transition), none for your own",
     )
+    label_transition: tuple[tuple[Share, ...], ...] | None = Field(
+        None,
+        description="K x K matrix, classes in sorted order: each training label of the row's class becomes the "
+        "column's with this probability; rows sum to 1",
+    )
+    bayes_prefix: Annotated[str, Field(min_length=1)] = Field(
+        "bayes_probability_",
+        description="columns of this prefix, one a class, are no inputs but the known P(class | inputs)",
+    )
+
+    @model_validator(mode="after")
+    def _is_a_transition(self) -> Self:
+        rows = self.label_transition
+        if rows is None:
+            return self
+        if any(len(row) != len(rows) for row in rows):
+            raise ValueError(
+                f"label_transition must be square, one row and one column a class; it has {len(rows)} rows"
+            )
+        for number, row in enumerate(rows):
+            if abs(sum(row) - 1.0) > _SUM_TOLERANCE:
+                raise ValueError(f"label_transition: row {number} sums to {sum(row):.6g}, not 1")
+        if self.label_noise:
+            raise ValueError("label_noise and label_transition both change training labels; set one of them")
+        return self

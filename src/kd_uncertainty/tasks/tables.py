@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.tasks.bayes import probability_columns, read_probabilities
 from kd_uncertainty.tasks.bundled import LABEL_NOISE
+from kd_uncertainty.tasks.noise import flip_labels, flip_transition, transition_labels
 from kd_uncertainty.tasks.options import SPLITS, IngestionOptions
 from kd_uncertainty.tasks.preprocessing import preprocess
 from kd_uncertainty.tasks.sources import Task, checked_table, random_state, table_digest
+
+Floats = NDArray[np.float64]
 
 # train_test_split needs a member of every class on both sides of both cuts.
 _SMALLEST_CLASS = 3
@@ -28,19 +32,24 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
 
     Returns:
         ``examples`` with columns example_id, split, inputs (list of float32), target (class index, after label noise),
-        source_target (before) and label_flipped; and the task's description: sizes, class and input names.
+        source_target (before), label_flipped and, unless unknown, bayes_probabilities: what a training label at these
+        inputs is, with which probability, noise included; in every split, though noise spares the labels of validation
+        and test. And the task's description: sizes, class and input names, and whether those probabilities are
+        "exact" (from the source's columns), "assumed" (injected noise on source labels that are taken as certain) or
+        "unknown".
 
     Raises:
         UserError: if the table cannot be used; the message names the column and the mend.
     """
     frame = checked_table(source, options, needs="classification needs classes")
     classes, labels = _encode_target(frame[options.target], options.target)
-    features = frame.drop(columns=[options.target])
+    known, features = _known_probabilities(frame.drop(columns=[options.target]), classes, options)
     split = _split(labels, classes, options)
     train = np.flatnonzero(split == "train")
     inputs, names = preprocess(features, train, options)
-    noise = source.attrs.get(LABEL_NOISE, 0.0) if options.label_noise is None else options.label_noise
-    noisy = flip_labels(labels, train, len(classes), noise, options.seed)
+    noise = _label_noise(source, options)
+    noisy, transition = _noisy_labels(labels, train, len(classes), noise, options)
+    probabilities = _bayes_probabilities(known, labels, transition)
     examples = pd.DataFrame(
         {
             "example_id": np.arange(len(frame), dtype=np.int64),
@@ -51,19 +60,58 @@ def prepare_task(source: pd.DataFrame, options: IngestionOptions) -> Task:
             "label_flipped": noisy != labels,
         }
     )
-    description = _describe(examples, classes, names, options)
-    return Task(examples, description | {"label_noise": noise, "source_digest": table_digest(frame)})
+    if probabilities is not None:
+        examples["bayes_probabilities"] = list(probabilities)
+    description = _describe(examples, classes, names, options) | {
+        "label_noise": noise,
+        "label_transition": options.label_transition,
+        "bayes_probabilities": "unknown" if probabilities is None else "assumed" if known is None else "exact",
+        "source_digest": table_digest(frame),
+    }
+    return Task(examples, description)
 
 
-def flip_labels(
-    labels: NDArray[np.int64], rows: NDArray[np.int64], num_classes: int, fraction: float, seed: int
-) -> NDArray[np.int64]:
-    """Give ``round(fraction * len(rows))`` of the rows another class, each of the others equally likely."""
-    generator = np.random.default_rng([seed, 1])
-    chosen = generator.choice(rows, size=round(fraction * len(rows)), replace=False)
-    noisy = labels.copy()
-    noisy[chosen] = (labels[chosen] + generator.integers(1, num_classes, size=len(chosen))) % num_classes
-    return noisy
+def _known_probabilities(
+    frame: pd.DataFrame, classes: list[str], options: IngestionOptions
+) -> tuple[Floats | None, pd.DataFrame]:
+    """The source's class probabilities (rows, classes), if it has them, and the table of inputs without them."""
+    columns = probability_columns(frame, options.bayes_prefix)
+    features = frame.drop(columns=columns)
+    if features.shape[1] == 0:
+        raise UserError("source table: has no input column beside the target and the class probabilities")
+    return read_probabilities(frame[columns], classes, options.bayes_prefix), features
+
+
+def _label_noise(source: pd.DataFrame, options: IngestionOptions) -> float:
+    """The fraction of flipped labels: as set, else as the table suggests it, unless a transition takes its place."""
+    if options.label_noise is not None:
+        return options.label_noise
+    suggested: float = 0.0 if options.label_transition is not None else source.attrs.get(LABEL_NOISE, 0.0)
+    return suggested
+
+
+def _noisy_labels(
+    labels: NDArray[np.int64], train: NDArray[np.int64], num_classes: int, noise: float, options: IngestionOptions
+) -> tuple[NDArray[np.int64], Floats | None]:
+    """Labels with noise on the training rows, and the noise as a transition (classes, classes); None without noise."""
+    if options.label_transition is not None:
+        transition = np.asarray(options.label_transition, dtype=np.float64)
+        if len(transition) != num_classes:
+            raise UserError(
+                f"ingestion.label_transition: has {len(transition)} rows and columns, and column "
+                f"'{options.target}' has {num_classes} classes; give it one of each for every class, in sorted order"
+            )
+        transition /= transition.sum(axis=1, keepdims=True)
+        return transition_labels(labels, train, transition, options.seed), transition
+    noisy = flip_labels(labels, train, num_classes, noise, options.seed)
+    return noisy, flip_transition(num_classes, len(train), noise) if noise > 0.0 else None
+
+
+def _bayes_probabilities(known: Floats | None, labels: NDArray[np.int64], transition: Floats | None) -> Floats | None:
+    """P(training label | inputs), (rows, classes): known probabilities, or certain labels, sent through the noise."""
+    if transition is None:
+        return known
+    return transition[labels] if known is None else known @ transition
 
 
 def _encode_target(values: pd.Series[Any], column: str) -> tuple[list[str], NDArray[np.int64]]:

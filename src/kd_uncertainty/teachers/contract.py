@@ -10,6 +10,8 @@ For a task of numbers (``Problem.loss`` is "mse") the one logit is the predicted
 kind that knows its posterior mean of that may say so, ``posterior_mean(teacher, inputs) -> Tensor (examples, 1)``;
 otherwise it is the mean of the draws that are cached.
 
+A kind knows nothing of cross-fitting (``TeacherOptions.folds``): it is fitted and asked once a fold, see ``folds``.
+
 Adding a kind is adding such a file: the registry below lists the package's folder.
 """
 
@@ -19,10 +21,13 @@ import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from kd_uncertainty.networks.options import NetworkOptions
@@ -31,11 +36,18 @@ from kd_uncertainty.population.memory import ChunkSize
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.typed import Options
 
+MOST_FOLDS = 20
+"""Fits of one cross-fitted teacher: what is gained beyond ten is little, what it costs is not."""
+
 
 class TeacherOptions(Options):
-    """What all kinds share: the kind's name. A kind adds its own settings."""
+    """What all kinds share: the kind's name and cross-fitting. A kind adds its own settings."""
 
     kind: str
+    folds: Annotated[int, Field(ge=1, le=MOST_FOLDS)] = Field(
+        1,
+        description="fits, each without one part of the training split, which it then labels; 1: one fit on all of it",
+    )
 
     @property
     def distinct_draws(self) -> int | None:
@@ -61,6 +73,8 @@ class Problem:
         device: where.
         chunk_size: networks trained at once, or "auto".
         loss: "distillation" for classes, "mse" for numbers.
+        example_ids: (examples,) int64 of the training split, by which a cross-fitted teacher knows again what it was
+            fitted on; None: their positions.
     """
 
     inputs: Tensor
@@ -73,6 +87,7 @@ class Problem:
     device: torch.device
     chunk_size: ChunkSize = 32
     loss: Loss = "distillation"
+    example_ids: NDArray[np.int64] | None = None
 
 
 class Fitted(NamedTuple):
@@ -113,7 +128,7 @@ class Kind(Protocol):
 
 
 def kinds() -> dict[str, Kind]:
-    """All kinds by name: the public modules of this package apart from the contract."""
+    """All kinds by name: the public modules of this package that have ``Options``."""
     package = importlib.import_module("kd_uncertainty.teachers")
     names = (module.name for module in pkgutil.iter_modules(package.__path__))
     modules = (importlib.import_module(f"{package.__name__}.{name}") for name in names if name != "contract")

@@ -30,6 +30,7 @@ def fit_teachers(
         training=teachers.training,
         device=resolve_device(execution.device),
         chunk_size=execution.chunk_size,
+        example_ids=train.example_ids,
     )
     fitted, curves = collection.fit_teachers(problem, teachers.posteriors, teachers.seed, progress=execution.progress)
     return collection.to_nested(fitted), curves
