@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import page
 from benchmarks.figures import compare
 from benchmarks.growth import run_growth
-from benchmarks.in_turn import run_linear, run_store
+from benchmarks.in_turn import run_linear, run_stability, run_store
 from benchmarks.limits import Limits
 from benchmarks.machine import describe_machine
 from benchmarks.plot import draw_growth
@@ -28,7 +28,9 @@ from benchmarks.workloads import run_workload, workloads
 RESULTS = ROOT / "benchmarks/results.json"
 PAGE = ROOT / "docs/performance.md"
 GROWTH = ROOT / "docs/images/growth.svg"
-OTHERS = ("W4", "W5", "growth")
+OTHERS = ("W4", "W5", "stability", "growth")
+UPDATABLE = {"W4": "linear", "W5": "store", "stability": "stability"}
+"""Workloads that stand alone, and where their results are: they may be measured anew without the rest."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = measure(options.only, cores, options.quick, say)
     results["seconds"] = round(time.perf_counter() - start, 1)
     complete = not options.quick and len(options.only) == len(_names())
+    if options.update:
+        results, complete = updated(json.loads(RESULTS.read_text()), results, options.only), True
     if complete or options.out:
         write(results, Path(options.out) if options.out else RESULTS)
     if complete and not options.out:
@@ -76,12 +80,27 @@ def measure(only: Sequence[str], cores: Sequence[int], quick: bool, say: Say) ->
             results["growth"] = run_growth(workers, quick, say) if "growth" in only else []
         results["linear"] = run_linear(len(cores), quick, say) if "W4" in only else []
         results["store"] = run_store(quick, say) if "W5" in only else []
+        results["stability"] = run_stability(len(cores), quick, say) if "stability" in only else []
         limits.sample()
         results["limits"] = limits.summary()
     finally:
         shutil.rmtree(folder)
     results["figures"] = compare(results)
     return results
+
+
+def updated(before: dict[str, Any], results: dict[str, Any], only: Sequence[str]) -> dict[str, Any]:
+    """Return earlier results with some workloads measured anew, each of which compares within itself.
+
+    Raises:
+        SystemExit: if the earlier results are of another machine.
+    """
+    if before["machine"] != results["machine"]:
+        raise SystemExit(
+            "--update: results.json was measured on another machine or with other versions; run everything"
+        )
+    merged = before | {UPDATABLE[name]: results[UPDATABLE[name]] for name in only}
+    return merged | {"figures": compare(merged)}
 
 
 def write(results: dict[str, Any], path: Path) -> None:
@@ -115,7 +134,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: a check that everything runs, no figures")
     parser.add_argument("--cores", type=int, default=2, help="processor cores to use at most (default 2)")
     parser.add_argument("--out", help="write the results to this file instead, and leave the page alone")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help=f"with --only {', '.join(UPDATABLE)}: put the new figures beside the earlier ones of the same machine, in "
+        "results.json and on the page",
+    )
+    options = parser.parse_args(arguments)
+    if options.update and (options.quick or options.out or not set(options.only) <= set(UPDATABLE)):
+        parser.error(f"--update needs --only with some of {', '.join(UPDATABLE)}, and neither --quick nor --out")
+    return options
 
 
 def _selection(text: str) -> list[str]:

@@ -72,6 +72,11 @@ def _linear(name: str) -> Callable[[Results], float | None]:
     return lambda results: next((row["ratio"] for row in results.get("linear", []) if row["name"] == name), None)
 
 
+def _stability(results: Results) -> float | None:
+    """How many times faster the best of our layouts is on W6 than the fastest sequential loop."""
+    return max((row["ratio"] for row in results.get("stability", []) if row["ratio"]), default=None)
+
+
 def _store(results: Results, kind: str) -> dict[str, Any] | None:
     rows = results.get("store", [])
     return next((row for row in rows if (row["kind"], row["name"]) == (kind, "our store")), None)
@@ -96,6 +101,7 @@ FIGURES = (
     Figure("W1b, 128 students: native, share of the multiply-add peak", 75, "%", share_of_peak("W1b", 128, "native")),
     Figure("W3, 1,000 students: native over the sequential tensor loop, torch's fastest Adam", 100, "x", _sequential),
     Figure("W4, 100,000 students: over a scikit-learn loop", 400, "x", _linear("W4")),
+    Figure("W6, one example a step: over a sequential loop, torch's fastest SGD", 20, "x", _stability),
     Figure("W5: stream of soft labels", 5, "GB/s", _stream),
     Figure("W5: 256 random rows", 50, "µs", _random_rows, at_least=False),
 )

@@ -1,4 +1,4 @@
-"""W4 and W5: functions of this process, timed in turn like the races of ``race``."""
+"""W4, W5 and W6: functions of this process, timed in turn like the races of ``race``."""
 
 from __future__ import annotations
 
@@ -79,6 +79,25 @@ def _limited(run: Callable[[], object], threads: int, limit: Callable[..., Any])
             return run()
 
     return limited
+
+
+def run_stability(threads: int, quick: bool, say: Say) -> list[dict[str, Any]]:
+    """Race students of one example a step against sequential PyTorch loops."""
+    from benchmarks.stability import stability_workloads
+
+    say("W6: students of one example a step")
+    steps, students = (20, 2) if quick else (2_000, 16)
+    found = stability_workloads(threads, steps=steps, students=students, compiled=not quick)
+    times = in_turn({name: work.run for name, work in found.items()}, rounds=3 if quick else 15, seconds=8.0)
+    rows = []
+    for name, work in found.items():
+        row = quartiles([seconds * 1e6 / (work.students * steps) for seconds in times[name]])
+        place = {"name": name, "students": work.students, "steps": steps}
+        rows.append(place | {"median": row["seconds"], "quartiles": row["quartiles"], "turns": row["turns"]})
+    fastest = min(row["median"] for row in rows if not found[row["name"]].ours)
+    for row in rows:
+        row["ratio"] = fastest / row["median"] if found[row["name"]].ours else None
+    return rows
 
 
 def run_store(quick: bool, say: Say) -> list[dict[str, Any]]:

@@ -152,6 +152,20 @@ def store(results: Results) -> str:
     return markdown(["8 draws x 100 classes", "stream, GB/s", "256 random rows, µs"], rows)
 
 
+def stability(results: Results) -> str:
+    """W6."""
+    rows = [
+        [
+            row["name"],
+            str(row["students"]),
+            f"{number(row['median'])} ±{50 * (row['quartiles'][1] - row['quartiles'][0]) / row['median']:.0f} %",
+            "–" if row["ratio"] is None else f"{number(row['ratio'])}x",
+        ]
+        for row in results["stability"]
+    ]
+    return markdown(["30-128-128-5, SGD, batch 1", "students", "µs a step of a student", "over the fastest loop"], rows)
+
+
 def growth(results: Results) -> str:
     """Slopes of the growth curves."""
     rows = []
@@ -170,5 +184,6 @@ PARTS = {
     "agreement": agreement,
     "linear": linear,
     "store": store,
+    "stability": stability,
     "growth": growth,
 }

@@ -3,16 +3,17 @@
 Every student is 30-128-128-5 with ReLU, trained by SGD at batch size 1 with momentum, as in the network experiment of
 Morad, Shlezinger & Eldar (arXiv 2601.01484). The loops are eager PyTorch as a user would write it who knows what
 costs: tensors in place, batches cut beforehand, no DataLoader; with each of torch's implementations of SGD, and with
-the whole step compiled. They train one student; ours trains a population. Divide each time by students and steps.
+the network's forward and backward pass compiled. They train one student; ours trains a population. Divide each time by
+students and steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kd_uncertainty.networks import MLP
@@ -24,7 +25,7 @@ from kd_uncertainty.population.training import train
 
 SIZES = (30, 128, 128, 5)
 RATE, MOMENTUM = 5e-4, 0.9
-LOOPS = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+LOOPS: dict[str, dict[str, Any]] = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 """Arguments of ``torch.optim.SGD``."""
 
 
@@ -84,32 +85,40 @@ def population(data: Steps, students: int, threads: int) -> State:
     ).parameters
 
 
-def loop(data: Steps, student: int, kind: str = "default", compiled: bool = False) -> State:
-    """Train one student in plain PyTorch, on one thread; return its parameters."""
-    torch.set_num_threads(1)
-    network = build()
-    start = initial_states(build, [student], torch.device("cpu"))
-    network.load_state_dict({name: values[0] for name, values in start.items()})
-    optimiser = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, **LOOPS[kind])
-    step = _step(network, optimiser)
-    step = torch.compile(step) if compiled else step
-    for one, target in _batches(data, student):
-        step(one, target)
-    return {name: values.detach() for name, values in network.state_dict().items()}
+class Loop:
+    """One student after another in plain PyTorch, on one thread, in one network that is filled anew for each.
+
+    Args:
+        kind: a key of ``LOOPS``.
+        compiled: whether ``torch.compile`` compiles the forward and backward pass.
+    """
+
+    def __init__(self, kind: str = "default", compiled: bool = False) -> None:
+        self._network = build()
+        self._kind = kind
+
+        def loss_of(one: Tensor, target: Tensor) -> Tensor:
+            return cross_entropy(self._network(one), target)
+
+        self._loss_of: Callable[[Tensor, Tensor], Tensor] = torch.compile(loss_of) if compiled else loss_of
+
+    def train(self, data: Steps, student: int) -> State:
+        """Train a student; return its parameters."""
+        torch.set_num_threads(1)
+        network = self._network
+        start = initial_states(build, [student], torch.device("cpu"))
+        network.load_state_dict({name: values[0] for name, values in start.items()})
+        optimiser = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, **LOOPS[self._kind])
+        order = torch.from_numpy(batch_orders([student], 0, len(data.inputs))[0])
+        for one, target in zip(data.inputs[order].split(1), data.targets[order].split(1), strict=True):
+            optimiser.zero_grad()
+            self._loss_of(one, target).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        return {name: values.clone() for name, values in network.state_dict().items()}
 
 
-def _batches(data: Steps, student: int) -> Iterator[tuple[Tensor, Tensor]]:
-    order = torch.from_numpy(batch_orders([student], 0, len(data.inputs))[0])
-    return zip(data.inputs[order].split(1), data.targets[order].split(1), strict=True)
-
-
-def _step(network: nn.Module, optimiser: torch.optim.Optimizer) -> Callable[[Tensor, Tensor], None]:
-    def step(one: Tensor, target: Tensor) -> None:
-        optimiser.zero_grad()
-        cross_entropy(network(one), target).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-
-    return step
+def _one_after_another(loop: Loop, data: Steps) -> Workload:
+    return Workload(lambda: loop.train(data, 0), 1, ours=False)
 
 
 def stability_workloads(threads: int, *, steps: int, students: int, compiled: bool) -> dict[str, Workload]:
@@ -119,7 +128,7 @@ def stability_workloads(threads: int, *, steps: int, students: int, compiled: bo
         threads: of our engine; one thread is tried too.
         steps: of every student.
         students: of our population.
-        compiled: whether to try a compiled step, whose compilation takes a minute.
+        compiled: whether to try the compiled network too, whose compilation takes a minute.
     """
     data = make_steps(steps)
     found = {
@@ -129,7 +138,7 @@ def stability_workloads(threads: int, *, steps: int, students: int, compiled: bo
         for count in sorted({1, threads})
     }
     for kind in LOOPS:
-        found[f"PyTorch loop, {kind} SGD"] = Workload(lambda kind=kind: loop(data, 0, kind), 1, ours=False)
+        found[f"PyTorch loop, {kind} SGD"] = _one_after_another(Loop(kind), data)
     if compiled:
-        found["PyTorch loop, compiled step"] = Workload(lambda: loop(data, 0, compiled=True), 1, ours=False)
+        found["PyTorch loop, fused SGD, compiled network"] = _one_after_another(Loop("fused", compiled=True), data)
     return found

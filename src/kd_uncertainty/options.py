@@ -9,15 +9,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
-    BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
-    SerializeAsAny,
     field_validator,
     model_validator,
 )
 
+from kd_uncertainty.comparison.options import TeacherComparisonOptions
+from kd_uncertainty.convergence.gradient_noise import GradientNoiseOptions
+from kd_uncertainty.convergence.neighbourhood import NeighbourhoodOptions
+from kd_uncertainty.convergence.stability import StabilityOptions
+from kd_uncertainty.convergence.world import WorldOptions
 from kd_uncertainty.networks.options import NetworkOptions
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.regression.bootstrap import BootstrapOptions
@@ -26,16 +29,18 @@ from kd_uncertainty.regression.options import ValueResponsesOptions, ValueStuden
 from kd_uncertainty.regression.remedies import RemediesOptions
 from kd_uncertainty.regression.student_output import StudentOutputOptions
 from kd_uncertainty.regression.teacher_output import TeacherOutputOptions
-from kd_uncertainty.schemas import NO_TEACHER
 from kd_uncertainty.tasks.options import IngestionOptions, Split, TableOptions
-from kd_uncertainty.teachers.contract import TeacherOptions, teacher_options
+from kd_uncertainty.teachers.named import Posteriors
 from kd_uncertainty.typed import Fraction, Options, Seed, Share
 
 __all__ = [
+    "AnalysisOptions",
     "ArmOptions",
+    "ConvergenceStudyOptions",
     "ExecutionOptions",
     "IngestionOptions",
     "NetworkOptions",
+    "PageOptions",
     "Parameters",
     "PropagationOptions",
     "RegressionStudyOptions",
@@ -44,6 +49,7 @@ __all__ = [
     "StudentsOptions",
     "Study",
     "StudyOptions",
+    "TeacherComparisonOptions",
     "TeachersOptions",
     "TrainingOptions",
     "ValuePropagationOptions",
@@ -60,25 +66,8 @@ class TeachersOptions(Options):
 
     network: NetworkOptions = NetworkOptions()
     training: TrainingOptions = TrainingOptions(epochs=10)
-    posteriors: dict[str, SerializeAsAny[Annotated[TeacherOptions, BeforeValidator(teacher_options)]]]
+    posteriors: Posteriors
     seed: Seed = 1
-
-    @field_validator("posteriors", mode="before")
-    @classmethod
-    def _drop_switched_off(cls, value: Any) -> Any:
-        """Let an environment or ``--params`` switch a teacher off by setting it to null."""
-        if not isinstance(value, dict):
-            return value
-        kept = {name: options for name, options in value.items() if options is not None}
-        if not kept:
-            raise ValueError("at least one teacher is needed")
-        for name in kept:
-            if name == NO_TEACHER or not name or "/" in name:
-                raise ValueError(
-                    f"a teacher cannot be called '{name}'; choose a name without '/' that is not '{NO_TEACHER}', "
-                    "which stands for students without a teacher"
-                )
-        return kept
 
 
 class ResponsesOptions(Options):
@@ -183,6 +172,7 @@ class StudyOptions(Study):
     responses: ResponsesOptions = ResponsesOptions()
     students: StudentsOptions
     propagation: PropagationOptions = PropagationOptions()
+    teacher_comparison: TeacherComparisonOptions
     reporting: ReportingOptions = ReportingOptions()
 
 
@@ -222,6 +212,33 @@ class RegressionStudyOptions(Study):
     reporting: ReportingOptions = ReportingOptions()
 
 
+class AnalysisOptions(Options):
+    """How the convergence study's measurements are summarised."""
+
+    confidence: Fraction = 0.95
+    calibration_bins: PositiveInt = 15
+
+
+class PageOptions(Options):
+    """What the convergence study's report is called."""
+
+    title: str = "How steadily students learn from noisy and exact probabilities"
+
+
+class ConvergenceStudyOptions(Study):
+    """All sections of the convergence study (arXiv 2601.01484)."""
+
+    ingestion: IngestionOptions
+    teachers: TeachersOptions
+    responses: ResponsesOptions = ResponsesOptions()
+    world: WorldOptions = WorldOptions()
+    gradient_noise: GradientNoiseOptions = GradientNoiseOptions()
+    neighbourhood: NeighbourhoodOptions = NeighbourhoodOptions()
+    stability: StabilityOptions = StabilityOptions()
+    analysis: AnalysisOptions = AnalysisOptions()
+    reporting: PageOptions = PageOptions()
+
+
 class ExecutionOptions(Options):
     """Where and how wide the work runs. No part of any fingerprint: on a GPU it changes last bits, else no result."""
 
@@ -240,4 +257,5 @@ class Parameters(Options):
 
     classification: StudyOptions
     regression: RegressionStudyOptions
+    convergence: ConvergenceStudyOptions
     execution: ExecutionOptions = ExecutionOptions()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kd_uncertainty.errors import UserError
@@ -64,7 +65,7 @@ def _arm(data: Any) -> dict[str, str]:
 
 
 def examples(data: Any) -> None:
-    """One row an example: inputs, target and split; classes also before label noise."""
+    """One row an example: inputs, target and split; classes also before label noise, and their known probabilities."""
     columns = {"example_id": "int", "split": "text", "inputs": "any"}
     if "label_flipped" in getattr(data, "columns", ()):
         columns |= {"target": "int", "source_target": "int", "label_flipped": "bool"}
@@ -73,6 +74,17 @@ def examples(data: Any) -> None:
     _check("examples", data, columns)
     if data["example_id"].duplicated().any():
         raise UserError("table examples: an example_id is there twice")
+    if "bayes_probabilities" in data and not _are_distributions(data["bayes_probabilities"]):
+        raise UserError("table examples: a row of column 'bayes_probabilities' is no distribution over all classes")
+
+
+def _are_distributions(rows: pd.Series[Any]) -> bool:
+    """Whether rows are lists of one length, without negative numbers, and of sum 1."""
+    lists = [np.asarray(row, dtype=np.float64) for row in rows]
+    if not lists or len({values.shape for values in lists}) > 1:
+        return not lists
+    values = np.stack(lists)
+    return bool((values >= 0.0).all() and np.allclose(values.sum(-1), 1.0, rtol=0.0, atol=1e-9))
 
 
 def teacher_curves(data: Any) -> None:
@@ -191,3 +203,66 @@ def remedies(data: Any) -> None:
     figures = ("inter_variance", "test_mse", "variance_ratio", "equal_budget_ratio")
     theory = dict.fromkeys(("predicted_ratio", "closed_form_variance", "response_weight"), "float")
     _check("remedies", data, {**keys, **counts, **_with_interval(*figures), **theory})
+
+
+def teacher_comparison(data: Any) -> None:
+    """One row a teacher, cell of its students, split and metric."""
+    cell = {"teacher": "text", "kind": "text", "num_draws": "int", **dict.fromkeys(_DIALS, "float")}
+    _check("teacher_comparison", data, {**cell, "split": "text", "metric": "text", **_INTERVAL, "num_students": "int"})
+
+
+_DIALS = ("fraction", "mixing", "temperature")
+
+
+_LABELS = {"arm": "text", "level": "float", "mixing": "float"}
+"""What students of the convergence study are trained on."""
+
+
+def gradient_noise(data: Any) -> None:
+    """One row a kind of labels: the noise of its gradients at the optimum, in closed form and measured."""
+    figures = {**_with_interval("monte_carlo", "ratio"), **dict.fromkeys(("closed_form", "largest_gradient"), "float")}
+    _check("gradient_noise", data, {**_LABELS, **figures, "break_even": "float", "num_draws": "int"})
+
+
+def descent(data: Any) -> None:
+    """One row a kind of labels, learning rate and step."""
+    keys = {**_LABELS, "learning_rate": "float", "step": "int", "num_seeds": "int"}
+    _check("descent", data, {**keys, **_with_interval("excess_risk", "distance")})
+
+
+def plateau(data: Any) -> None:
+    """One row a kind of labels and learning rate: where stochastic gradient descent stays."""
+    keys = {**_LABELS, "learning_rate": "float", "predicted_plateau": "float", "num_seeds": "int"}
+    _check("plateau", data, {**keys, **_with_interval("plateau", "rate"), "floor_reached": "bool"})
+
+
+def step_sweep(data: Any) -> None:
+    """One row a kind of labels and learning rate: what the theorem promises, and what is measured."""
+    keys = {"arm": "text", "learning_rate": "float", "guarantee": "float", "within_guarantee": "bool"}
+    verdict = {"bound": "float", "bound_holds": "any", "diverged_share": "float", "num_seeds": "int"}
+    _check("step_sweep", data, {**keys, **_with_interval("final_distance", "contraction"), **verdict})
+
+
+def mixture(data: Any) -> None:
+    """One row a teacher and weight of its targets beside one-hot labels."""
+    predicted = dict.fromkeys(("predicted_noise", "predicted_plateau", "lambda_star"), "float")
+    figures = {**_with_interval("measured_noise", "plateau"), **predicted}
+    _check("mixture", data, {**_LABELS, **figures, "num_seeds": "int"})
+
+
+_STUDENTS_OF = {**_LABELS, "teacher": "text", "metric": "text", **_INTERVAL, "num_seeds": "int"}
+
+
+def stability_curves(data: Any) -> None:
+    """One row a kind of labels, evaluation and metric."""
+    _check("stability_curves", data, {**_STUDENTS_OF, "step": "int", "epoch": "float"})
+
+
+def stability(data: Any) -> None:
+    """One row a kind of labels, split and metric, with its ratio to one-hot labels."""
+    _check("stability", data, {**_STUDENTS_OF, "split": "text", **_with_interval("ratio")})
+
+
+def teacher_error(data: Any) -> None:
+    """One row a teacher, split and metric: how far its probabilities are from the Bayes probabilities, and how good."""
+    _check("teacher_error", data, {"teacher": "text", "split": "text", "metric": "text", **_INTERVAL})

@@ -37,6 +37,12 @@ def results() -> dict[str, Any]:
         "linear": [
             {"name": "W4", "students": 1000, "median": 0.5, "quartiles": [0.4, 0.6], "baseline": "loop", "ratio": 420.0}
         ],
+        "stability": [
+            {"name": "ours: native, 2 threads", "students": 8, "steps": 100, "ratio": 30.0}
+            | {"median": 5.0, "quartiles": [4.9, 5.1], "turns": 9},
+            {"name": "PyTorch loop, fused SGD", "students": 1, "steps": 100, "ratio": None}
+            | {"median": 150.0, "quartiles": [150.0, 150.0], "turns": 9},
+        ],
         "store": [
             {"kind": "stream", "name": "our store", "bytes": 16e9, "seconds": 2.0, "quartiles": [2.0, 2.0], "turns": 3},
             {"kind": "256 random rows", "name": "our store", "seconds": 30e-6, "quartiles": [3e-5, 3e-5], "turns": 9},

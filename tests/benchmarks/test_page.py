@@ -81,7 +81,7 @@ def test_the_page_is_in_step_with_the_results():
 def test_the_results_are_complete():
     measured = json.loads(RESULTS.read_text())
     assert set(results()) == set(measured)
-    for section in ("agreement", "races", "linear", "store", "growth"):
+    for section in ("agreement", "races", "linear", "store", "stability", "growth"):
         assert measured[section], section
     assert {frozenset(row) for row in measured["races"]} == {frozenset(results()["races"][0])}
     assert all(row["measured"] is not None for row in measured["figures"])

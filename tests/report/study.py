@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .teaching import teacher_comparison
+
 ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
 FLOOR = 0.0022
 FLOOR_PARTS = {"initialisation": 0.70, "order": 0.24, "residual": 0.06}
@@ -199,6 +201,7 @@ def make_tables() -> Tables:
         "variance_components": variance_components(arms),
         "reliability": reliability(arms),
         "response_budget": pd.DataFrame([budget_row(*key, a) for key, a in RESPONSE_VARIANCE.items()]),
+        "teacher_comparison": teacher_comparison(),
     }
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from kd_uncertainty.report import make_summary, summary_table
 
 from .study import FLOOR, FLOOR_PARTS, figure_of, put
+from .teaching import teacher_recommendation
 
 
 def printed(summary, width: int = 80) -> str:
@@ -69,3 +70,13 @@ def test_missing_pieces(tables, task):
     assert "n/a" in text
     assert "no teacher" not in text
     assert "ensemble" not in printed(make_summary(task, {}))
+
+
+def test_the_teacher_to_take_is_the_last_line(tables, task):
+    taught = teacher_recommendation()
+    text = printed(make_summary(task, tables, teacher_recommendation=taught))
+    assert "teacher for new students: ensemble, k = 4, mixing 1, temperature 1" in text
+    assert "teacher for new students" not in printed(make_summary(task, tables))
+    summary = make_summary(task, tables, teacher_recommendation=taught)
+    summary["teacher_recommendation"]["in_short"] = "[red]x[/red]"
+    assert "[red]x[/red]" in printed(summary, 100)

@@ -11,12 +11,15 @@ import pytest
 from kd_uncertainty.report import make_figures, make_summary, render_report
 from kd_uncertainty.report.figures import FIGURES
 
+from .teaching import teacher_recommendation
+
 VOID = {"meta", "br", "link", "input", "hr", "img"}
 QUESTIONS = [
     "What should I do?",
     "How sure is that?",
     "Where did the uncertainty go?",
     "Does theory agree?",
+    "Which teacher?",
     "Reliability and quality",
     "Tables",
     "What was run",
@@ -62,7 +65,8 @@ class Page(HTMLParser):
 
 
 def render(tables, task, provenance, **options) -> str:
-    summary = make_summary(task, tables, **options)
+    taught = teacher_recommendation() if "teacher_comparison" in tables else None
+    summary = make_summary(task, tables, teacher_recommendation=taught, **options)
     return render_report(summary, make_figures(tables, summary["split"]), tables, provenance)
 
 
@@ -184,7 +188,7 @@ def test_figures_that_were_stored_as_json_are_as_good(tables, task, provenance):
 def test_own_soft_labels_without_teachers_or_control(tables):
     mine = {}
     for name, frame in tables.items():
-        if name not in ("teacher_curves", "teacher_metrics", "response_budget"):
+        if name not in ("teacher_curves", "teacher_metrics", "response_budget", "teacher_comparison"):
             kept = (
                 frame[(frame["teacher"] == "ensemble") & (frame["num_responses"] == 1)] if "teacher" in frame else frame
             )
@@ -193,6 +197,7 @@ def test_own_soft_labels_without_teachers_or_control(tables):
     assert "No number of responses can be recommended: only k = 1 was measured" in text
     assert "No fit of a/k + b" in text
     assert "control" not in text
+    assert "Not measured: the teachers were not compared" in text
 
 
 def test_a_single_response_seed(tables, task, provenance):
@@ -226,3 +231,14 @@ def test_where_the_control_wins_the_best_distilled_arm_stands_beside_it(tables, 
     assert "best distilled arm, test" in text
     assert "With students trained on the data's own labels, test split" in text
     assert "With students trained on the exact mean probabilities of the ensemble teacher, test split" in text
+
+
+def test_the_teacher_to_take_is_said_at_the_top_and_explained_below(tables, task, provenance):
+    summary = make_summary(task, tables, teacher_recommendation=teacher_recommendation())
+    text = " ".join(Page(render(tables, task, provenance)).text.split())
+    top, below = text.split("Which teacher?", 1)
+    assert "Take the ensemble teacher for students of this network: ensemble, k = 4" in top
+    for finding in summary["teacher_recommendation"]["findings"]:
+        assert finding["sentence"] in below
+    assert "one-hot control" in below
+    assert "Convergence noise of the students" in below

@@ -18,6 +18,13 @@ from kd_uncertainty.population.targets import check_soft_labels
 from kd_uncertainty.regression.plan import check_draws, make_value_plan
 
 
+_PLANNED: dict[str, type[StudyOptions | RegressionStudyOptions]] = {
+    "classification": StudyOptions,
+    "regression": RegressionStudyOptions,
+}
+"""Studies with a plan of arms, and their options."""
+
+
 class GuardHooks:
     """Refuse a run that could only end badly, before it has written anything."""
 
@@ -45,12 +52,13 @@ class GuardHooks:
             resolve_device(catalog.load("params:execution").device)
         for name in sorted(pipeline.all_outputs()):
             study, _, table = name.partition(".")
-            if table == "responses":
-                require_possible_plan(_options(study, catalog.load("parameters")[study]))
+            if table == "responses" and study in _PLANNED:
+                sections = catalog.load("parameters")[study]
+                require_possible_plan(_PLANNED[study].model_validate(_plain(sections)))
 
     def _require_input(self, name: str, catalog: Any) -> None:
         entry = self._entries.get(name, {})
-        if "filepath" not in entry or catalog.exists(name):
+        if "filepath" not in entry or entry.get("optional") or catalog.exists(name):
             return
         mend = (
             "correct its filepath"
@@ -107,11 +115,6 @@ def require_possible_plan(study: StudyOptions | RegressionStudyOptions) -> None:
         check_draws(make_value_plan(study.students, draws), draws)
     else:
         check_soft_labels(make_plan(study.students, draws), draws)
-
-
-def _options(study: str, sections: Mapping[str, Any]) -> StudyOptions | RegressionStudyOptions:
-    model = RegressionStudyOptions if study == "regression" else StudyOptions
-    return model.model_validate(_plain(sections))
 
 
 def _plain(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,18 @@ from kedro.pipeline import Pipeline
 
 from kd_uncertainty.pipelines import (
     bootstrap,
+    gradient_noise,
     ingestion,
     initialisation,
+    neighbourhood,
     propagation,
     remedies,
     reporting,
     responses,
+    stability,
     student_output,
     students,
+    teacher_comparison,
     teacher_output,
     teachers,
 )
@@ -24,7 +28,13 @@ from kd_uncertainty.pipelines import (
 _CHAIN = (ingestion, teachers, responses, students, propagation)
 _SECTIONS = (teacher_output, initialisation, bootstrap, student_output, remedies)
 """The experiments of the uncertainty-propagation paper, section by section (arXiv 2601.18909)."""
-_STUDIES = {"classification": (*_CHAIN, reporting), "regression": (*_CHAIN, *_SECTIONS, reporting)}
+_EXPERIMENTS = (gradient_noise, neighbourhood, stability)
+"""Those on distillation with Bayesian teachers (arXiv 2601.01484)."""
+_STUDIES = {
+    "classification": (*_CHAIN, teacher_comparison, reporting),
+    "regression": (*_CHAIN, *_SECTIONS, reporting),
+    "convergence": (ingestion, teachers, responses, *_EXPERIMENTS, reporting),
+}
 
 
 def _name(stage: object) -> str:
@@ -52,5 +62,6 @@ def study_pipeline(study: str, without: tuple[str, ...] = ()) -> Pipeline:
 
 def _create(stage: Any, study: str) -> Pipeline:
     """A stage's nodes; those that several studies share differ by what is predicted."""
-    created: Pipeline = stage.create_pipeline() if stage in _SECTIONS else stage.create_pipeline(study)
+    shared = stage in (*_CHAIN, reporting)
+    created: Pipeline = stage.create_pipeline(study) if shared else stage.create_pipeline()
     return created

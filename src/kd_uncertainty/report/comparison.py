@@ -80,3 +80,14 @@ def verdict(change: Estimate) -> Verdict:
     if change.upper < 0.0:
         return "lower"
     return "no measurable difference"
+
+
+def json_safe(value: Any) -> Any:
+    """Plain Python values, with None for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(inner) for inner in value]
+    if isinstance(value, float):
+        return finite(value)
+    return value

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kd_uncertainty.report.comparison import Estimate, as_estimate
+from kd_uncertainty.report.convergence.console import summary_table as convergence_table
 from kd_uncertainty.report.regression.console import summary_table as regression_table
 from kd_uncertainty.report.wording import NOT_MEASURED, SOURCES, count_with_interval, number, percent, with_interval
 
@@ -18,7 +19,8 @@ Figures = Mapping[str, Any]
 
 def summary_table(summary: Figures) -> Table:
     """The table of the study that the summary belongs to."""
-    return regression_table(summary) if summary.get("study") == "regression" else classification_table(summary)
+    tables = {"regression": regression_table, "convergence": convergence_table}
+    return tables.get(str(summary.get("study")), classification_table)(summary)
 
 
 def classification_table(summary: Figures) -> Table:
@@ -33,7 +35,7 @@ def classification_table(summary: Figures) -> Table:
     split = summary["split"]
     table = Table(
         title=f"Teachers and their best students, {split} split (best arm by validation NLL)",
-        caption="inter: variance between students x 1000, by source; * beyond the measured k",
+        caption=_caption(summary),
         title_justify="left",
         caption_justify="left",
         title_style="bold",
@@ -53,6 +55,13 @@ def classification_table(summary: Figures) -> Table:
     if control is not None:
         table.add_row("no teacher\none-hot", f"\n{_accuracy(control, split)}", *_variances(control), "")
     return table
+
+
+def _caption(summary: Figures) -> Text:
+    # Text, not markup: a teacher may be called "[red]".
+    caption = "inter: variance between students x 1000, by source; * beyond the measured k"
+    taught = summary.get("teacher_recommendation")
+    return Text(caption if taught is None else f"{caption}\nteacher for new students: {taught['in_short']}")
 
 
 def _row(row: Figures, summary: Figures) -> list[str | Text]:

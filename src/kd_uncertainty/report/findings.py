@@ -68,7 +68,7 @@ def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
     if not tied:
         title = f"None of the {plural(len(others), 'other arm')} comes close"
         closest = gaps[min(others, key=lambda arm: gaps[arm.arm].estimate).arm]
-        sentence = f"{title}: even the next best has a validation NLL {_gap(closest)}."
+        sentence = f"{title}: even the next best has a validation NLL {gap_text(closest)}."
         return Finding("rivals", title, sentence, "clear", figures)
     title = f"{len(tied)} of the {plural(len(others), 'other arm')} cannot be told apart from the choice"
     sentence = f"{title} by validation NLL {with_interval(nll)} (the interval of the difference covers zero)"
@@ -76,7 +76,7 @@ def rivals_finding(choice: Arm, arms: Sequence[Arm]) -> Finding:
     if sampled:
         # Labels are cheaper than draws of whole probability vectors, so they come first at equal k.
         cheap = min(sampled, key=lambda arm: (arm.num_responses, arm.target != "label", gaps[arm.arm].estimate))
-        sentence += f"; with the fewest responses among them: {cheap.named()}, {_gap(gaps[cheap.arm], 'NLL')}"
+        sentence += f"; with the fewest responses among them: {cheap.named()}, {gap_text(gaps[cheap.arm], 'NLL')}"
         figures["cheapest"] = cheap.keys()
         figures["cheapest_difference"] = gaps[cheap.arm].as_json()
     return Finding("rivals", title, f"{sentence}.", "tied", figures)
@@ -141,9 +141,10 @@ def teacher_finding(teacher: str, baseline: str, arms: Sequence[Arm], choice: Ar
     word, title = verdicts[verdict(nll)]
     sentence = (
         f"{title}{' against' if word.startswith('no') else ' over'} the {baseline} one: at equal target and k "
-        f"({ours[cell].label()}) its students' validation NLL is {_gap(nll)} and their accuracy {_points(accuracy)}. "
-        f"Over all {plural(len(shared), 'shared cell')} its NLL is measurably lower in {tally['lower']}, measurably "
-        f"higher in {tally['higher']}, and no measurable difference shows in {tally['no measurable difference']}."
+        f"({ours[cell].label()}) its students' validation NLL is {gap_text(nll)} and their accuracy "
+        f"{points_text(accuracy)}. Over all {plural(len(shared), 'shared cell')} its NLL is measurably lower in "
+        f"{tally['lower']}, measurably higher in {tally['higher']}, and no measurable difference shows in "
+        f"{tally['no measurable difference']}."
     )
     figures: dict[str, object] = {
         "teacher": teacher,
@@ -168,7 +169,7 @@ def control_finding(distilled: Arm, control: Arm, split: str) -> Finding:
     }
     sentence = (
         f"{titles[verdict(nll)]}: the best distilled arm ({distilled.label()}, {distilled.teacher}) has a validation "
-        f"NLL {_gap(nll)} and an accuracy {_points(accuracy)} than students trained on the data's own labels."
+        f"NLL {gap_text(nll)} and an accuracy {points_text(accuracy)} than students trained on the data's own labels."
     )
     figures: dict[str, object] = {
         "validation_nll_difference": nll.as_json(),
@@ -176,7 +177,7 @@ def control_finding(distilled: Arm, control: Arm, split: str) -> Finding:
     }
     if split != "validation":
         shown = {metric: _between(distilled, control, metric, split) for metric in ("nll", "accuracy")}
-        sentence += f" On the {split} split: NLL {_gap(shown['nll'])}, accuracy {_points(shown['accuracy'])}."
+        sentence += f" On the {split} split: NLL {gap_text(shown['nll'])}, accuracy {points_text(shown['accuracy'])}."
         figures |= {f"{split}_{metric}_difference": value.as_json() for metric, value in shown.items()}
     return Finding("control", titles[verdict(nll)], sentence, verdict(nll), figures)
 
@@ -221,7 +222,7 @@ def _share(part: Estimate, whole: Estimate) -> str:
     return f"{percent(part.estimate / whole.estimate, 0)} ({with_interval(part)})"
 
 
-def _gap(change: Estimate, noun: str = "") -> str:
+def gap_text(change: Estimate, noun: str = "") -> str:
     """``0.0120 lower [−0.0200, −0.0040]``: the signed interval of the difference follows the unsigned words."""
     places = decimals(change)
     side = "lower" if change.estimate < 0.0 else "higher"
@@ -232,7 +233,8 @@ def _gap(change: Estimate, noun: str = "") -> str:
     )
 
 
-def _points(change: Estimate) -> str:
+def points_text(change: Estimate) -> str:
+    """``0.45 points higher [0.10, 0.80]``, for a difference of shares."""
     side = "lower" if change.estimate < 0.0 else "higher"
     low, high = (number(100.0 * bound, 2) for bound in change[1:])
     return f"{number(abs(100.0 * change.estimate), 2)} points {side} [{low}, {high}]"

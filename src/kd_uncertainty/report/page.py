@@ -13,6 +13,7 @@ from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.figures import FIGURES, make_figures
 from kd_uncertainty.report.rendering import render_page
 from kd_uncertainty.report.tables import report_tables, rivals_table, theory_table
+from kd_uncertainty.report.teachers import teacher_tables
 from kd_uncertainty.report.wording import listing, number, percent, plural, with_interval
 
 GLOSSARY = (
@@ -76,6 +77,7 @@ def render_report(
         agreement=_agreement(budgets),
         no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
         views=report_tables(tables, split),
+        compared=[view for view in teacher_tables(table(tables, "teacher_comparison"), split) if view.rows],
         glossary=GLOSSARY,
         has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
         number=lambda value, places=2: number(value, places),

@@ -10,6 +10,7 @@ from kd_uncertainty.report.arms import Arm, Tables, best, read_arms, table
 from kd_uncertainty.report.budget import Budget, read_budgets, why_no_budget
 from kd_uncertainty.report.comparison import estimate_of, finite
 from kd_uncertainty.report.findings import Finding
+from kd_uncertainty.report.teachers import teachers_json
 from kd_uncertainty.report.wording import METRIC_NAMES, SOURCES, listing, plural, teacher_order
 
 FEW_RESPONSE_SEEDS = 8
@@ -23,6 +24,7 @@ def make_summary(
     confidence: float = 0.95,
     split: str = "test",
     baseline: str = "deterministic",
+    teacher_recommendation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Headline figures of a study and the recommendation that follows from them.
 
@@ -35,6 +37,7 @@ def make_summary(
         confidence: The level of the tables' intervals.
         split: The split whose figures are shown beside the validation ones.
         baseline: The teacher that the others are compared with, if it is there.
+        teacher_recommendation: From the teacher comparison, if it was run.
 
     Returns:
         A dictionary of plain Python values without NaN: what is not measured is None.
@@ -62,6 +65,7 @@ def make_summary(
         "findings": [finding.as_json() for finding in found],
         "recommendation": [finding.sentence for finding in found],
         "caveats": _caveats(arms, budgets, seeds.get("response"), split),
+        "teacher_recommendation": teachers_json(teacher_recommendation, task),
     }
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kd_uncertainty.report.comparison import Estimate
 
 NOT_MEASURED = "n/a"
 MINUS = "\N{MINUS SIGN}"
 INFINITY = "\N{INFINITY}"
+DIGITS = 4
+"""Significant digits of a figure without interval."""
+MOST_DIGITS = 5
+"""Significant digits of a figure with a narrow interval."""
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -97,3 +101,40 @@ def teacher_order(teachers: Iterable[str], baseline: str = "deterministic") -> l
     """The teachers in order of appearance, the deterministic one first, without the control's ``none``."""
     found = [name for name in dict.fromkeys(teachers) if name not in ("", "none")]
     return sorted(found, key=lambda name: name != baseline)
+
+
+def ordered(names: Iterable[str], known: Sequence[str]) -> list[str]:
+    """The names without repetition: known ones in their usual order, then the others in order of appearance."""
+    found = list(dict.fromkeys(names))
+    return [name for name in known if name in found] + [name for name in found if name not in known]
+
+
+def places_of(estimate: Estimate) -> int:
+    """Decimals that show two digits of the interval's width, or `DIGITS` digits of a figure without interval.
+
+    Never more than `MOST_DIGITS` digits of the figure, however narrow the interval.
+    """
+    width, size = estimate.upper - estimate.lower, abs(estimate.estimate)
+    if math.isfinite(width) and width > 0.0:
+        needed = 1 - math.floor(math.log10(width))
+        most = 9 if size == 0.0 or not math.isfinite(size) else MOST_DIGITS - 1 - math.floor(math.log10(size))
+        return min(max(min(needed, most), 0), 9)
+    return 3 if not math.isfinite(size) or size == 0.0 else min(max(DIGITS - 1 - math.floor(math.log10(size)), 0), 9)
+
+
+def value_text(value: float | None, places: int | None = None) -> str:
+    """``2,893``, ``0.0123``, ``3.1e-09``: a figure of any size, with thousands separated."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    shown = places_of(Estimate(value, math.nan, math.nan)) if places is None else places
+    if value != 0.0 and abs(value) < 10.0**-6:
+        return f"{value:.1e}".replace("-", MINUS)
+    text = f"{abs(value):,.{shown}f}"
+    return (MINUS if value < 0.0 and float(text.replace(",", "")) != 0.0 else "") + text
+
+
+def with_bounds(estimate: Estimate, places: int | None = None) -> str:
+    """``2,893 [2,801, 2,990]``: as many digits as the interval's width allows; no interval where none was measured."""
+    shown = places_of(estimate) if places is None else places
+    head, low, high = (value_text(value, shown) for value in estimate)
+    return f"{head} [{low}, {high}]" if estimate.measured else head

@@ -18,7 +18,7 @@ from kd_uncertainty.report.regression.tables import (
     report_tables,
     section_table,
 )
-from kd_uncertainty.report.regression.wording import value_text, with_bounds
+from kd_uncertainty.report.wording import value_text, with_bounds
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from kd_uncertainty.options import (
     ReportingOptions,
     ResponsesOptions,
     StudentsOptions,
+    TeacherComparisonOptions,
     TeachersOptions,
 )
-from kd_uncertainty.report.figures import FIGURES, make_figures, portable
+from kd_uncertainty.report.figures import CHAIN_FIGURES, FIGURES, make_figures, portable
 from kd_uncertainty.report.page import render_report
 from kd_uncertainty.report.summary import make_summary
 
@@ -31,27 +32,38 @@ TABLES = (
     "response_budget",
     "plan",
     "student_curves",
+    "teacher_comparison",
 )
-"""What the report is made from, in the order in which the nodes take them."""
+"""What the report is made from, in the order in which the nodes take them; what was not measured is None."""
 
 _PACKAGES = ("kd-uncertainty", "torch", "numpy", "pandas", "scikit-learn", "scipy", "kedro")
 
 
-def _named(tables: tuple[pd.DataFrame, ...]) -> dict[str, pd.DataFrame]:
-    return dict(zip(TABLES, tables, strict=True))
+def _named(tables: tuple[pd.DataFrame | None, ...]) -> dict[str, pd.DataFrame]:
+    return {name: table for name, table in zip(TABLES, tables, strict=True) if table is not None}
 
 
 def summarise(
-    task: dict[str, Any], propagation: PropagationOptions, reporting: ReportingOptions, *tables: pd.DataFrame
+    task: dict[str, Any],
+    propagation: PropagationOptions,
+    reporting: ReportingOptions,
+    teacher_recommendation: dict[str, Any] | None,
+    *tables: pd.DataFrame | None,
 ) -> dict[str, Any]:
     """Headline figures and the recommendation."""
-    return make_summary(task, _named(tables), confidence=propagation.confidence, split=reporting.split)
+    return make_summary(
+        task,
+        _named(tables),
+        confidence=propagation.confidence,
+        split=reporting.split,
+        teacher_recommendation=teacher_recommendation,
+    )
 
 
-def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame) -> list[Figure]:
-    """Every figure of the report."""
+def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame | None) -> list[Figure]:
+    """The figures of the chain; that of the teacher comparison is there already, if it was run."""
     figures = make_figures(_named(tables), reporting.split)
-    return [portable(figures[name]) for name in FIGURES]
+    return [portable(figures[name]) for name in CHAIN_FIGURES]
 
 
 def about_data(task: dict[str, Any]) -> str:
@@ -76,7 +88,7 @@ def provenance_of(
     }
 
 
-def write_report(
+def write_report(  # noqa: PLR0913, PLR0917
     summary: dict[str, Any],
     engine: dict[str, Any],
     ingestion: IngestionOptions,
@@ -84,17 +96,20 @@ def write_report(
     responses: ResponsesOptions,
     students: StudentsOptions,
     propagation: PropagationOptions,
+    teacher_comparison: TeacherComparisonOptions,
     reporting: ReportingOptions,
     *figures_and_tables: Any,
 ) -> str:
     """The page."""
-    figures = dict(zip(FIGURES, figures_and_tables[: len(FIGURES)], strict=True))
+    given = zip(FIGURES, figures_and_tables[: len(FIGURES)], strict=True)
+    figures = {name: figure for name, figure in given if figure is not None}
     sections: dict[str, BaseModel] = {
         "ingestion": ingestion,
         "teachers": teachers,
         "responses": responses,
         "students": students,
         "propagation": propagation,
+        "teacher_comparison": teacher_comparison,
         "reporting": reporting,
     }
     provenance = provenance_of("kedro run", sections, summary, engine)

@@ -2,33 +2,36 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.reporting import nodes, regression
-from kd_uncertainty.report.figures import FIGURES
-from kd_uncertainty.report.regression.figures import CHAIN_FIGURES
-from kd_uncertainty.report.regression.figures import FIGURES as ALL_FIGURES
+from kd_uncertainty.pipelines.reporting import convergence, nodes, regression
+from kd_uncertainty.report import figures as classification
+from kd_uncertainty.report.convergence.figures import FIGURES as CONVERGENCE_FIGURES
+from kd_uncertainty.report.regression import figures as regression_figures
 
-_SECTIONS = ("ingestion", "teachers", "responses", "students", "propagation", "reporting")
+_SECTIONS = ("ingestion", "teachers", "responses", "students", "propagation", "teacher_comparison", "reporting")
 
 
 def create_pipeline(kind: str = "classification") -> Pipeline:
     """The headline, the pictures, and the page that a person reads."""
-    return _regression() if kind == "regression" else _classification()
+    made = {"regression": _regression, "convergence": _convergence}.get(kind, _classification)
+    return made()
 
 
 def _classification() -> Pipeline:
-    figures = [f"{name}_figure" for name in FIGURES]
+    drawn, shown = (
+        [f"{name}_figure" for name in names] for names in (classification.CHAIN_FIGURES, classification.FIGURES)
+    )
     return Pipeline(
         [
             node(
                 nodes.summarise,
-                ["task", "params:propagation", "params:reporting", *nodes.TABLES],
+                ["task", "params:propagation", "params:reporting", "teacher_recommendation", *nodes.TABLES],
                 "summary",
                 name="summarise",
             ),
-            node(nodes.draw_figures, ["params:reporting", *nodes.TABLES], figures, name="draw_figures"),
+            node(nodes.draw_figures, ["params:reporting", *nodes.TABLES], drawn, name="draw_figures"),
             node(
                 nodes.write_report,
-                ["summary", "engine", *(f"params:{section}" for section in _SECTIONS), *figures, *nodes.TABLES],
+                ["summary", "engine", *(f"params:{section}" for section in _SECTIONS), *shown, *nodes.TABLES],
                 "report",
                 name="write_report",
             ),
@@ -49,7 +52,7 @@ def _regression() -> Pipeline:
             node(
                 regression.draw_figures,
                 ["params:reporting", *regression.TABLES],
-                [f"{name}_figure" for name in CHAIN_FIGURES],
+                [f"{name}_figure" for name in regression_figures.CHAIN_FIGURES],
                 name="draw_figures",
             ),
             node(
@@ -58,9 +61,30 @@ def _regression() -> Pipeline:
                     "summary",
                     "engine",
                     *sections,
-                    *(f"{name}_figure" for name in ALL_FIGURES),
+                    *(f"{name}_figure" for name in regression_figures.FIGURES),
                     *regression.TABLES,
                 ],
+                "report",
+                name="write_report",
+            ),
+        ]
+    )
+
+
+def _convergence() -> Pipeline:
+    sections = [f"params:{section}" for section in convergence.SECTIONS]
+    figures = [f"{name}_figure" for name in CONVERGENCE_FIGURES]
+    return Pipeline(
+        [
+            node(
+                convergence.summarise,
+                ["task", "params:analysis", *convergence.TABLES],
+                "summary",
+                name="summarise",
+            ),
+            node(
+                convergence.write_report,
+                ["summary", "stability_engine", *sections, *figures, *convergence.TABLES],
                 "report",
                 name="write_report",
             ),

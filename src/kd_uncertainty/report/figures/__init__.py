@@ -10,9 +10,11 @@ from kd_uncertainty.report.figures.quality import student_quality
 from kd_uncertainty.report.figures.reliability import expected_calibration_error, reliability_diagram
 from kd_uncertainty.report.figures.sources import uncertainty_sources, within_between
 from kd_uncertainty.report.figures.style import portable
+from kd_uncertainty.report.figures.teachers import teacher_comparison_figure
 from kd_uncertainty.report.figures.training import training_curves
 
 __all__ = [
+    "CHAIN_FIGURES",
     "FIGURES",
     "expected_calibration_error",
     "make_figures",
@@ -20,6 +22,7 @@ __all__ = [
     "reliability_diagram",
     "response_curve",
     "student_quality",
+    "teacher_comparison_figure",
     "training_curves",
     "uncertainty_sources",
     "within_between",
@@ -32,7 +35,11 @@ FIGURES = (
     "reliability_diagram",
     "student_quality",
     "training_curves",
+    "teacher_comparison",
 )
+"""All figures of the page, in the order in which the node of the report takes them."""
+CHAIN_FIGURES = FIGURES[:-1]
+"""Those that the reporting stage draws; the teacher comparison draws its own."""
 
 
 def make_figures(tables: Tables, split: str = "test", *, narrow: bool = False) -> dict[str, go.Figure]:
@@ -59,4 +66,5 @@ def make_figures(tables: Tables, split: str = "test", *, narrow: bool = False) -
         "training_curves": training_curves(
             table(tables, "teacher_curves"), table(tables, "student_curves"), table(tables, "plan"), narrow=narrow
         ),
+        "teacher_comparison": teacher_comparison_figure(table(tables, "teacher_comparison"), narrow=narrow),
     }

@@ -9,8 +9,7 @@ from typing import Any
 from kd_uncertainty.report.arms import Tables, table
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.regression.arms import curve_label, variant
-from kd_uncertainty.report.regression.wording import value_text, with_bounds
-from kd_uncertainty.report.wording import percent, plural
+from kd_uncertainty.report.wording import percent, plural, value_text, with_bounds
 
 WAYS = (("student", "own"), ("ensemble", "own"), ("ensemble", "shared"))
 WAY_NAMES = {

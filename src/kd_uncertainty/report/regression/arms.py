@@ -138,9 +138,3 @@ def best(arms: Sequence[RegressionArm], split: str = "validation", metric: str =
 
 def _pessimistic(figure: Estimate) -> float:
     return figure.estimate if math.isnan(figure.upper) else figure.upper
-
-
-def ordered(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The names without repetition: known ones in their usual order, then the others in order of appearance."""
-    found = list(dict.fromkeys(names))
-    return [name for name in known if name in found] + [name for name in found if name not in known]

@@ -11,8 +11,7 @@ from kd_uncertainty.report.arms import Tables, table
 from kd_uncertainty.report.budget import VAST
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.regression.arms import RegressionArm, curve_label, variant
-from kd_uncertainty.report.regression.wording import with_bounds
-from kd_uncertainty.report.wording import count_with_interval
+from kd_uncertainty.report.wording import count_with_interval, with_bounds
 
 
 @dataclass(frozen=True)

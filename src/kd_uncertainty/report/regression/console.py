@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.regression.arms import curve_label
-from kd_uncertainty.report.regression.wording import with_bounds
-from kd_uncertainty.report.wording import NOT_MEASURED
+from kd_uncertainty.report.terminal import verdict_table
+from kd_uncertainty.report.wording import with_bounds
 
-WORD_STYLES = {"holds": "green", "holds in part": "yellow", "does not hold": "red", "not measured": "dim"}
 NAMES = {
     "4 teacher output": {
         "linear_closed_form": "linear variance / closed form",
@@ -77,34 +75,12 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     Args:
         summary: From ``make_summary`` of the regression study.
     """
-    table = Table(
+    return verdict_table(
+        summary["claims"],
+        lambda section, key: NAMES.get(section, {}).get(key, key),
         title="The paper's claims on regression students, and ours (*)",
         caption=_caption(summary),
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
     )
-    table.add_column("section and figure", no_wrap=True)
-    table.add_column("measured", justify="right", no_wrap=True)
-    table.add_column("the claim", no_wrap=True)
-    previous = ""
-    for claim in summary["claims"]:
-        section, word = str(claim["section"]), str(claim["verdict"])
-        if section != previous:
-            table.add_row(Text(section, style="bold"))
-        name = NAMES.get(section, {}).get(claim["key"], str(claim["key"]))
-        figure = as_estimate(claim["figure"])
-        # Text, not markup: brackets are intervals.
-        table.add_row(
-            Text(f" {name}{' *' if claim['ours'] else ''}"),
-            Text(with_bounds(figure) if figure.known else NOT_MEASURED),
-            Text(word, style=WORD_STYLES.get(word, "")),
-        )
-        previous = section
-    return table
 
 
 def _caption(summary: Mapping[str, Any]) -> Text:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from kd_uncertainty.report.comparison import Estimate, difference, verdict
 from kd_uncertainty.report.findings import Finding
 from kd_uncertainty.report.regression.arms import RegressionArm
-from kd_uncertainty.report.regression.wording import value_text, with_bounds
-from kd_uncertainty.report.wording import SOURCE_NAMES, SOURCES, listing, percent, plural
+from kd_uncertainty.report.wording import SOURCE_NAMES, SOURCES, listing, percent, plural, value_text, with_bounds
 
 
 def choice_finding(choice: RegressionArm, split: str) -> Finding:

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.arms import Tables, table
+from kd_uncertainty.report.claims import verdicts_text
 from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.regression.figures import FIGURES, make_figures
 from kd_uncertainty.report.regression.tables import (
@@ -19,9 +20,8 @@ from kd_uncertainty.report.regression.tables import (
     report_tables,
     section_table,
 )
-from kd_uncertainty.report.regression.wording import with_bounds
 from kd_uncertainty.report.rendering import render_page
-from kd_uncertainty.report.wording import listing, plural
+from kd_uncertainty.report.wording import listing, plural, with_bounds
 
 GLOSSARY = (
     ("student", "one regression model: linear in closed form, or a network with its own start and order of batches"),
@@ -37,14 +37,6 @@ GLOSSARY = (
     ("pilot", "a student whose predictions are combined with the responses, or taught alone to show what they bring"),
     ("BLUE", "the best linear unbiased estimate, which also knows that the two are correlated"),
 )
-
-
-VERBS = {
-    "holds": "hold",
-    "holds in part": "hold in part",
-    "does not hold": "do not hold",
-    "not measured": "not measured",
-}
 
 
 @dataclass(frozen=True)
@@ -139,7 +131,7 @@ def render_report(
         floor=floor_table(summary["floor_checks"]),
         claims=claims_table(summary["claims"]),
         by_section=by_section,
-        verdicts=", ".join(f"{count} {VERBS[word]}" for word, count in summary["verdicts"].items() if count),
+        verdicts=verdicts_text(summary["verdicts"]),
         sections=[(section, section_table(section.name, table(tables, section.name))) for section in SECTIONS],
         views=report_tables(tables, split),
         glossary=GLOSSARY,

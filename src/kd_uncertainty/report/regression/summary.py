@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kd_uncertainty.report.arms import Tables, table
-from kd_uncertainty.report.comparison import estimate_of, finite
+from kd_uncertainty.report.claims import count_verdicts
+from kd_uncertainty.report.comparison import estimate_of, json_safe
 from kd_uncertainty.report.findings import Finding
 from kd_uncertainty.report.regression import findings
 from kd_uncertainty.report.regression.advice import Purchase, main_purchases, read_advice
-from kd_uncertainty.report.regression.arms import SAMPLED, RegressionArm, best, ordered, read_arms
+from kd_uncertainty.report.regression.arms import SAMPLED, RegressionArm, best, read_arms
 from kd_uncertainty.report.regression.budgets import RegressionBudget, read_budgets
 from kd_uncertainty.report.regression.claims import floor_checks, make_claims
-from kd_uncertainty.report.wording import SOURCES, plural
+from kd_uncertainty.report.wording import SOURCES, ordered, plural
 
 STUDY = "regression"
-VERDICTS = ("holds", "holds in part", "does not hold", "not measured")
 
 
 def make_summary(
@@ -40,7 +39,7 @@ def make_summary(
     choice = best(arms)
     claims = [claim.as_json() for claim in make_claims(tables, confidence)]
     found = _findings(arms, split)
-    plain: dict[str, Any] = _json_safe(
+    plain: dict[str, Any] = json_safe(
         {
             "study": STUDY,
             "task": dict(task),
@@ -56,7 +55,7 @@ def make_summary(
             "advice": [_purchase_json(row) for row in purchases],
             "floor_checks": [check.as_json() for check in floor_checks(arms, budgets)],
             "claims": claims,
-            "verdicts": {word: Counter(claim["verdict"] for claim in claims)[word] for word in VERDICTS},
+            "verdicts": count_verdicts(claims),
             "findings": [finding.as_json() for finding in found],
             "recommendation": _recommendation(found, budgets, purchases),
             "caveats": _caveats(arms, budgets, split),
@@ -174,14 +173,3 @@ def _caveats(arms: Sequence[RegressionArm], budgets: Sequence[RegressionBudget],
             f"measure, such as {negative[0]}."
         )
     return notes
-
-
-def _json_safe(value: Any) -> Any:
-    """Plain Python values, with None for every number that is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): _json_safe(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_safe(inner) for inner in value]
-    if isinstance(value, float):
-        return finite(value)
-    return value

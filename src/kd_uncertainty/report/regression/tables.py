@@ -8,16 +8,14 @@ from typing import Any
 import pandas as pd
 
 from kd_uncertainty.report.arms import Tables, table
+from kd_uncertainty.report.columns import Column, columns_table
 from kd_uncertainty.report.comparison import estimate_of
 from kd_uncertainty.report.regression.advice import read_advice
 from kd_uncertainty.report.regression.arms import read_arms
 from kd_uncertainty.report.regression.budgets import read_budgets
-from kd_uncertainty.report.regression.wording import METRIC_NAMES, value_text, with_bounds
+from kd_uncertainty.report.regression.wording import METRIC_NAMES
 from kd_uncertainty.report.tables import TableView
-from kd_uncertainty.report.wording import SOURCES, number, percent, with_interval
-
-Column = tuple[str, str, str]
-"""Column of the table, header, and how it is written: text, count, value, share or interval."""
+from kd_uncertainty.report.wording import SOURCES, percent, with_bounds, with_interval
 
 SECTION_COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
     "teacher_output": (
@@ -91,30 +89,7 @@ SECTION_COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
 def section_table(name: str, frame: pd.DataFrame) -> TableView:
     """The table of a section of the paper; columns that it lacks are left out."""
     caption, columns = SECTION_COLUMNS[name]
-    shown = [column for column in columns if column[0] in frame]
-    rows = tuple(tuple(_cell(row, column, kind) for column, _, kind in shown) for row in frame.to_dict("records"))
-    names = sum(kind == "text" for _, _, kind in shown[: _first_number(shown)])
-    return TableView(caption, tuple(header for _, header, _ in shown), rows, max(names, 1))
-
-
-def _first_number(columns: Sequence[Column]) -> int:
-    return next((index for index, (_, _, kind) in enumerate(columns) if kind != "text"), len(columns))
-
-
-def _cell(row: Mapping[Any, Any], column: str, kind: str) -> str:
-    if kind == "interval":
-        return with_bounds(estimate_of(row, column))
-    value = row[column]
-    if kind == "text":
-        return str(value).replace("_", " ")
-    known = None if pd.isna(value) else float(value)
-    if kind == "count":
-        return number(known, 0)
-    if kind == "share":
-        return percent(known, 0)
-    return (
-        "n/a" if known is None else f"{known:g}" if abs(known) < 10 and known == round(known, 3) else value_text(known)
-    )
+    return columns_table(caption, columns, frame)
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> TableView:

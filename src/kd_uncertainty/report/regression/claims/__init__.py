@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kd_uncertainty.report.arms import Tables, table
+from kd_uncertainty.report.claims import Claim
 from kd_uncertainty.report.regression.arms import read_arms
 from kd_uncertainty.report.regression.budgets import read_budgets
 from kd_uncertainty.report.regression.claims.floor import FloorCheck, floor_checks, floor_claims
 from kd_uncertainty.report.regression.claims.remedies import remedies_claims
-from kd_uncertainty.report.regression.claims.rules import Claim
 from kd_uncertainty.report.regression.claims.student_output import student_output_claims
 from kd_uncertainty.report.regression.claims.teacher_output import teacher_output_claims
 from kd_uncertainty.report.regression.claims.training import bootstrap_claims, initialisation_claims

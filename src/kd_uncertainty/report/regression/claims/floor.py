@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kd_uncertainty.report.claims import Claim
 from kd_uncertainty.report.comparison import Estimate
 from kd_uncertainty.report.regression.arms import RegressionArm
 from kd_uncertainty.report.regression.budgets import RegressionBudget
-from kd_uncertainty.report.regression.claims.rules import Claim, Verdict
-from kd_uncertainty.report.regression.wording import with_bounds
-from kd_uncertainty.report.wording import listing
+from kd_uncertainty.report.rules import Verdict
+from kd_uncertainty.report.wording import listing, with_bounds
 
 SECTION = "floor"
 RULE = "holds if the two intervals overlap on every curve"

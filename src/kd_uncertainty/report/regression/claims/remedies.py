@@ -7,22 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from kd_uncertainty.report.claims import Claim, law_claim
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.regression.claims.rules import (
-    MARGIN,
-    Claim,
-    Verdict,
-    direction,
-    log_slope,
-    ratio,
-    sides,
-    trend,
-)
-from kd_uncertainty.report.regression.claims.teacher_output import law_claim
+from kd_uncertainty.report.frames import choose, missing
 from kd_uncertainty.report.regression.claims.training import BELOW
-from kd_uncertainty.report.regression.figures.series import choose, missing
-from kd_uncertainty.report.regression.wording import METHOD_NAMES, MODEL_NAMES, with_bounds
-from kd_uncertainty.report.wording import listing, number
+from kd_uncertainty.report.regression.wording import METHOD_NAMES, MODEL_NAMES
+from kd_uncertainty.report.rules import MARGIN, Verdict, direction, log_slope, ratio, sides, trend
+from kd_uncertainty.report.wording import listing, number, with_bounds
 
 SECTION = "7 remedies"
 COLUMNS = ("model", "noise", "num_responses", "method", "inter_variance")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
+from kd_uncertainty.report.claims import Claim
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.regression.claims.rules import Claim, Verdict, by_model, direction, ratio, sides
+from kd_uncertainty.report.frames import choose, missing
 from kd_uncertainty.report.regression.claims.training import BELOW
-from kd_uncertainty.report.regression.figures.series import choose, missing
+from kd_uncertainty.report.regression.wording import MODEL_NAMES
+from kd_uncertainty.report.rules import Verdict, direction, ratio, sides
 from kd_uncertainty.report.wording import number
 
 SECTION = "6 student output"
@@ -92,3 +96,12 @@ def _subset(own: pd.DataFrame, subset: str) -> str:
 
 def _short(value: Estimate) -> str:
     return f"{number(value.estimate, 3)} [{number(value.lower, 3)}, {number(value.upper, 3)}]"
+
+
+def by_model(values: Iterable[tuple[str, Estimate]]) -> str:
+    """`sides` in words for each kind of student: ``Linear students: median ...; network students: ...``."""
+    groups: dict[str, list[Estimate]] = {}
+    for model, value in values:
+        groups.setdefault(model, []).append(value)
+    text = "; ".join(f"{MODEL_NAMES.get(model, model)} students: {sides(own).text()}" for model, own in groups.items())
+    return text[:1].upper() + text[1:]

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
 import pandas as pd
 
-from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.regression.claims.rules import (
-    MARGIN,
-    MONOTONE,
-    Claim,
-    contains,
-    equality,
-    is_close,
-    trend,
-)
-from kd_uncertainty.report.regression.figures.series import choose, missing
+from kd_uncertainty.report.claims import Claim, law_claim
+from kd_uncertainty.report.comparison import estimate_of
+from kd_uncertainty.report.frames import choose, missing
 from kd_uncertainty.report.regression.wording import MODEL_NAMES
-from kd_uncertainty.report.wording import number
+from kd_uncertainty.report.rules import MONOTONE, trend
 
 SECTION = "4 teacher output"
 COLUMNS = ("model", "noise", "inter_variance", "test_mse")
-EQUALITY = f"holds if no more intervals miss the law than chance gives, or if every figure is within {MARGIN:.0%} of it"
 RISES = f"holds if the interval of the change lies above 1 and the rank correlation is at least {MONOTONE:g}"
 
 
@@ -48,43 +38,6 @@ def _closed_form(rows: Sequence[dict[Any, Any]], confidence: float) -> Claim:
     return law_claim(
         (SECTION, "linear_closed_form", claim), [p for p in pairs if p[1] > 0.0], confidence, "noise level"
     )
-
-
-def law_claim(
-    name: tuple[str, str, str],
-    pairs: Sequence[tuple[Estimate, float]],
-    confidence: float,
-    cell: str,
-    *,
-    ours: bool = False,
-) -> Claim:
-    """A claim that figures equal a law: their ratio to it, and how many intervals contain it.
-
-    Args:
-        name: Section, key and claim.
-        pairs: Figures and the law's values, which are positive.
-        confidence: The intervals' level.
-        cell: What a figure stands for, in the singular.
-        ours: Whether the claim is ours.
-    """
-    pairs = [(figure, law) for figure, law in pairs if figure.measured and law > 0.0]
-    inside = sum(contains(figure, law) for figure, law in pairs)
-    close = sum(is_close(figure, law) for figure, law in pairs)
-    section, key, claim = name
-    if not pairs:
-        return Claim(section, key, claim, rule=EQUALITY, ours=ours)
-    ratios = [Estimate(*(end / law for end in figure)) for figure, law in pairs]
-    middle = median(ratio.estimate for ratio in ratios)
-    figure = min(ratios, key=lambda ratio: abs(ratio.estimate - middle))
-    measured = f"measured / law: {number(figure.estimate, 3)} [{number(figure.lower, 3)}, {number(figure.upper, 3)}]"
-    sentence = (
-        f"The ratio of measured to law has the median {number(middle, 3)} and runs from "
-        f"{number(min(r.estimate for r in ratios), 3)} to {number(max(r.estimate for r in ratios), 3)}; {inside} of "
-        f"{len(pairs)} intervals (one a {cell}) contain the law."
-    )
-    figures = {"inside": inside, "close": close, "count": len(pairs), "median_ratio": middle}
-    verdict = equality(inside, close, len(pairs), confidence)
-    return Claim(section, key, claim, measured, figure, EQUALITY, verdict, sentence, ours, figures)
 
 
 def _growth(model: str, rows: Sequence[dict[Any, Any]]) -> Claim:

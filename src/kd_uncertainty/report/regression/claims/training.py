@@ -7,11 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from kd_uncertainty.report.claims import Claim
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.regression.claims.rules import MONOTONE, Claim, direction, ratio, sides, trend
+from kd_uncertainty.report.frames import choose, missing
 from kd_uncertainty.report.regression.claims.teacher_output import RISES
-from kd_uncertainty.report.regression.figures.series import choose, missing
-from kd_uncertainty.report.regression.wording import LABEL_NAMES, MODEL_NAMES, with_bounds
+from kd_uncertainty.report.regression.wording import LABEL_NAMES, MODEL_NAMES
+from kd_uncertainty.report.rules import MONOTONE, direction, ratio, sides, trend
+from kd_uncertainty.report.wording import with_bounds
 
 INITIALISATION, BOOTSTRAP = "5 initialisation", "5 bootstrap"
 FALLS = f"holds if the interval of the change lies below 1 and the rank correlation is at most −{MONOTONE:g}"

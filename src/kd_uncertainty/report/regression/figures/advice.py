@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from kd_uncertainty.report.figures.series import Place, Series, draw, least, log_axis
 from kd_uncertainty.report.figures.style import SPARE_COLOURS, finish, names_axis, nothing_to_show, panels, place
+from kd_uncertainty.report.frames import missing
 from kd_uncertainty.report.regression.advice import WAY_NAMES, WAYS, Purchase, read_advice
-from kd_uncertainty.report.regression.figures.series import Place, Series, draw, least, log_axis, missing
 
 TITLE = "What a budget buys: responses, students and the variance that remains"
 QUANTITIES = (("variance", "variance of what is deployed"), ("num_responses", "responses per example, k"))

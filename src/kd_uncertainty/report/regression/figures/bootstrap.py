@@ -6,20 +6,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import estimate_of
+from kd_uncertainty.report.figures.series import draw, least, left_out, line, log_axis, series_of
 from kd_uncertainty.report.figures.style import MUTED, finish, names_axis, nothing_to_show, panels, place
-from kd_uncertainty.report.regression.arms import MODELS, ordered
-from kd_uncertainty.report.regression.figures.series import (
-    LABEL_COLOURS,
-    choose,
-    draw,
-    least,
-    left_out,
-    line,
-    log_axis,
-    missing,
-    series_of,
-)
+from kd_uncertainty.report.frames import choose, missing
+from kd_uncertainty.report.regression.arms import MODELS
+from kd_uncertainty.report.regression.figures.colours import LABEL_COLOURS
 from kd_uncertainty.report.regression.wording import LABEL_NAMES, MODEL_NAMES
+from kd_uncertainty.report.wording import ordered
 
 TITLE = "Bootstrap: variance and error of the students against the size of their sample"
 QUANTITIES = (("inter_variance", "inter-student variance"), ("test_mse", "test MSE"))

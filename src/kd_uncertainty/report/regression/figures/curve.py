@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import Estimate
+from kd_uncertainty.report.figures.series import Place, Series, draw, least, left_out, line, log_axis
 from kd_uncertainty.report.figures.style import (
     MUTED,
     SPARE_COLOURS,
@@ -22,7 +23,6 @@ from kd_uncertainty.report.figures.style import (
 )
 from kd_uncertainty.report.regression.arms import SAMPLED, RegressionArm, curve_label, read_arms, variant
 from kd_uncertainty.report.regression.budgets import RegressionBudget, read_budgets
-from kd_uncertainty.report.regression.figures.series import Place, Series, draw, least, left_out, line, log_axis
 from kd_uncertainty.report.regression.figures.sources import panels_of
 
 TITLE = "Inter-student variance against the number of responses"

@@ -6,21 +6,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import Estimate, estimate_of
+from kd_uncertainty.report.figures.series import Place, band, draw, least, left_out, log_axis, series_of
 from kd_uncertainty.report.figures.style import MUTED, finish, names_axis, nothing_to_show, panels, place
-from kd_uncertainty.report.regression.arms import ordered
-from kd_uncertainty.report.regression.figures.series import (
-    LABEL_COLOURS,
-    Place,
-    band,
-    choose,
-    draw,
-    least,
-    left_out,
-    log_axis,
-    missing,
-    series_of,
-)
+from kd_uncertainty.report.frames import choose, missing
+from kd_uncertainty.report.regression.figures.colours import LABEL_COLOURS
 from kd_uncertainty.report.regression.wording import LABEL_NAMES
+from kd_uncertainty.report.wording import ordered
 
 TITLE = "Initialisation: dispersion of the parameters and variance of the students"
 PANELS = (

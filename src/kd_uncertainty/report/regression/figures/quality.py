@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from kd_uncertainty.report.arms import NO_ESTIMATE
 from kd_uncertainty.report.comparison import Estimate, estimate_of
+from kd_uncertainty.report.figures.series import Place, Series, draw, line
 from kd_uncertainty.report.figures.style import (
     INK,
     MUTED,
@@ -20,7 +21,6 @@ from kd_uncertainty.report.figures.style import (
     place,
 )
 from kd_uncertainty.report.regression.arms import SAMPLED, RegressionArm, curve_label, read_arms, variant
-from kd_uncertainty.report.regression.figures.series import Place, Series, draw, line
 from kd_uncertainty.report.regression.figures.sources import panels_of
 
 TITLE = "Quality of the students"

@@ -8,21 +8,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import estimate_of
+from kd_uncertainty.report.figures.series import Place, Series, draw, least, line, log_axis, series_of
 from kd_uncertainty.report.figures.style import INK, MUTED, finish, names_axis, nothing_to_show, panels, place
-from kd_uncertainty.report.regression.arms import MODELS, ordered
-from kd_uncertainty.report.regression.figures.series import (
-    METHOD_COLOURS,
-    Place,
-    Series,
-    choose,
-    draw,
-    least,
-    line,
-    log_axis,
-    missing,
-    series_of,
-)
+from kd_uncertainty.report.frames import choose, missing
+from kd_uncertainty.report.regression.arms import MODELS
+from kd_uncertainty.report.regression.figures.colours import METHOD_COLOURS
 from kd_uncertainty.report.regression.wording import METHOD_NAMES, METHODS, MODEL_NAMES
+from kd_uncertainty.report.wording import ordered
 
 TITLE = "Remedies: averaging k responses, and weighting them with a student's estimate"
 MOST_NOISES = 2

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import Estimate
+from kd_uncertainty.report.figures.series import Place
 from kd_uncertainty.report.figures.style import (
     INK,
     SOURCE_COLOURS,
@@ -19,9 +20,8 @@ from kd_uncertainty.report.figures.style import (
     place,
     safe,
 )
-from kd_uncertainty.report.regression.arms import MODELS, TARGETS, RegressionArm, ordered, read_arms
-from kd_uncertainty.report.regression.figures.series import Place
-from kd_uncertainty.report.wording import SOURCE_NAMES, SOURCES
+from kd_uncertainty.report.regression.arms import MODELS, TARGETS, RegressionArm, read_arms
+from kd_uncertainty.report.wording import SOURCE_NAMES, SOURCES, ordered
 
 TITLE = "Inter-student variance by source"
 ROW_HEIGHT = 19

@@ -5,16 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from kd_uncertainty.report.figures.series import draw, series_of
 from kd_uncertainty.report.figures.style import INK, MUTED, finish, nothing_to_show, panels, place
-from kd_uncertainty.report.regression.arms import ordered
-from kd_uncertainty.report.regression.figures.series import (
-    STUDENT_TARGET_COLOURS,
-    choose,
-    draw,
-    missing,
-    series_of,
-)
+from kd_uncertainty.report.frames import choose, missing
+from kd_uncertainty.report.regression.figures.colours import STUDENT_TARGET_COLOURS
 from kd_uncertainty.report.regression.wording import MODEL_NAMES, STUDENT_TARGETS
+from kd_uncertainty.report.wording import ordered
 
 TITLE = "Student output: predictive entropy of teacher and students"
 SUBSETS = ("all", "correct", "incorrect")

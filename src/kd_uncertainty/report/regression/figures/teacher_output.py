@@ -5,10 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from kd_uncertainty.report.figures.series import draw, line, series_of
 from kd_uncertainty.report.figures.style import INK, MUTED, finish, names_axis, nothing_to_show, panels, place
-from kd_uncertainty.report.regression.arms import MODELS, ordered
-from kd_uncertainty.report.regression.figures.series import MODEL_COLOURS, choose, draw, line, missing, series_of
+from kd_uncertainty.report.frames import choose, missing
+from kd_uncertainty.report.regression.arms import MODELS
+from kd_uncertainty.report.regression.figures.colours import MODEL_COLOURS
 from kd_uncertainty.report.regression.wording import MODEL_NAMES
+from kd_uncertainty.report.wording import ordered
 
 TITLE = "Teacher output: variance and error of the students against the teacher's noise"
 QUANTITIES = (

@@ -1,20 +1,19 @@
-"""The rules by which a claim is judged: stated once, with words for every outcome."""
+"""The rules by which claims are judged: ratios, slopes, trends, equalities and directions of estimates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from kd_uncertainty.report.arms import NO_ESTIMATE
 from kd_uncertainty.report.comparison import Estimate
-from kd_uncertainty.report.regression.wording import MODEL_NAMES, with_bounds
-from kd_uncertainty.report.wording import number
+from kd_uncertainty.report.wording import number, with_bounds
 
 Verdict = Literal["holds", "holds in part", "does not hold", "not measured"]
 
@@ -26,45 +25,6 @@ MONOTONE = 0.9
 """Spearman's rank correlation from which on a curve is called monotone."""
 ZERO = 1e-12
 """A variance below this share of the largest one is rounding."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper, or one of ours beside it, with what was measured and the verdict.
-
-    Attributes:
-        section: The paper's section, or ``floor`` for the check across stages.
-        key: A short name, for programs.
-        claim: What is claimed.
-        measured: Our figure in words, with its interval.
-        figure: The figure itself.
-        rule: How the verdict follows from the figures.
-        verdict: One of four words.
-        sentence: Everything that a reader has to know.
-        ours: Whether the claim is ours and not the paper's.
-    """
-
-    section: str
-    key: str
-    claim: str
-    measured: str = "n/a"
-    figure: Estimate = NO_ESTIMATE
-    rule: str = ""
-    verdict: Verdict = "not measured"
-    sentence: str = ""
-    ours: bool = False
-    figures: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The claim as a JSON object."""
-        plain = ("section", "key", "claim", "measured", "rule", "verdict", "ours")
-        sentence = self.sentence or f"{self.claim}: not measured."
-        return {
-            **{name: getattr(self, name) for name in plain},
-            "sentence": sentence,
-            "figure": self.figure.as_json(),
-            "figures": dict(self.figures),
-        }
 
 
 def ratio(first: Estimate, second: Estimate) -> Estimate:
@@ -217,15 +177,6 @@ def sides(values: Sequence[Estimate], value: float = 1.0) -> Sides:
     above = sum(figure.lower > value for figure in known)
     heights = [figure.estimate for figure in known]
     return Sides(below, above, len(known) - below - above, float(np.median(heights)), min(heights), max(heights))
-
-
-def by_model(values: Iterable[tuple[str, Estimate]]) -> str:
-    """`sides` in words for each kind of student: ``Linear students: median ...; network students: ...``."""
-    groups: dict[str, list[Estimate]] = {}
-    for model, value in values:
-        groups.setdefault(model, []).append(value)
-    text = "; ".join(f"{MODEL_NAMES.get(model, model)} students: {sides(own).text()}" for model, own in groups.items())
-    return text[:1].upper() + text[1:]
 
 
 def contains(figure: Estimate, value: float) -> bool:

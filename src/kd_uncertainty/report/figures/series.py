@@ -1,10 +1,11 @@
-"""Series of estimates as points with intervals, reference lines, and the axes that the regression figures share."""
+"""Series of estimates as points with intervals, reference lines, and the axes that figures of several studies share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,18 +13,11 @@ import plotly.graph_objects as go
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.figures.style import INK, bars_of, safe, translucent
 
-MODEL_COLOURS = {"linear": "#0072B2", "network": "#D55E00", "logistic": "#009E73"}
-LABEL_COLOURS = {"teacher": "#0072B2", "ground_truth": "#C07A00"}
-METHOD_COLOURS = {
-    "average": "#0072B2",
-    "inverse_variance_oracle": "#C4548B",
-    "inverse_variance_estimated": "#D55E00",
-    "blue": "#009E73",
-    "pilot": "#8A6D3B",
-}
-STUDENT_TARGET_COLOURS = {"ground_truth": INK, "argmax": "#C44E52", "label": "#C07A00", "soft": "#009E73"}
 NEGLIGIBLE = 1e-12
 """A variance below this share of the largest one shown is rounding; a logarithmic axis leaves it out."""
+
+POWERS: dict[str, Any] = {"type": "log", "exponentformat": "power", "tickfont": {"size": 9.2}}
+"""A logarithmic axis over many decades; plotly writes its labels a quarter larger than it is told."""
 
 Place = tuple[int, int]
 
@@ -172,13 +166,49 @@ def left_out(count: int) -> list[str]:
     return [f"{count} {noun} zero cannot be drawn on a logarithmic axis."] if count else []
 
 
-def choose(frame: pd.DataFrame, **keys: object) -> pd.DataFrame:
-    """The rows whose columns have the given values."""
-    for name, value in keys.items():
-        frame = frame[frame[name] == value]
-    return frame
+def ribbon(figure: go.Figure, at: Place, series: Series, *, first: bool, floor: float = -math.inf) -> int:
+    """A series as a line without points and its intervals as a band; returns how many estimates were left out.
 
-
-def missing(table: pd.DataFrame | None, columns: Sequence[str]) -> bool:
-    """Whether a table is absent, empty, or without one of the columns that a figure needs."""
-    return table is None or table.empty or not set(columns) <= set(table.columns)
+    Args:
+        figure: From ``panels``.
+        at: Row and column of the panel.
+        series: What to draw.
+        first: Whether the legend names the series here.
+        floor: Estimates at or below it are left out and bounds are cut there: 0 or more on a logarithmic axis.
+    """
+    known = [(x, value) for x, value in zip(series.x, series.values, strict=True) if value.known]
+    shown = [(x, value) for x, value in known if value.estimate > floor]
+    bounded = [(x, value) for x, value in shown if value.measured]
+    if bounded:
+        x = [place for place, _ in bounded]
+        lows = [max(value.lower, value.estimate / 4.0) if floor >= 0.0 else value.lower for _, value in bounded]
+        figure.add_scatter(
+            x=[*x, *reversed(x)],
+            y=[*(value.upper for _, value in bounded), *reversed(lows)],
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=translucent(series.shade, 0.16),
+            name=f"{series.name}: interval",
+            legendgroup=series.name,
+            showlegend=False,
+            hoverinfo="skip",
+            row=at[0],
+            col=at[1],
+        )
+    if shown:
+        figure.add_scatter(
+            x=[x for x, _ in shown],
+            y=[value.estimate for _, value in shown],
+            mode="lines",
+            line={"color": series.shade, "width": 2, "dash": series.dash},
+            name=safe(series.name),
+            legendgroup=series.name,
+            showlegend=first,
+            customdata=[[value.lower, value.upper] for _, value in shown],
+            hovertemplate=f"{safe(series.name)}<br>%{{x:.4g}}: %{{y:.4g}} "
+            "[%{customdata[0]:.4g}, %{customdata[1]:.4g}]<extra></extra>",
+            row=at[0],
+            col=at[1],
+        )
+    return len(known) - len(shown)

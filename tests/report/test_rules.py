@@ -8,16 +8,7 @@ import numpy as np
 import pytest
 
 from kd_uncertainty.report.comparison import Estimate
-from kd_uncertainty.report.regression.claims.rules import (
-    contains,
-    direction,
-    equality,
-    inverse,
-    log_slope,
-    ratio,
-    sides,
-    trend,
-)
+from kd_uncertainty.report.rules import contains, direction, equality, inverse, log_slope, ratio, sides, trend
 
 
 def around(value: float, share: float = 0.1) -> Estimate:
