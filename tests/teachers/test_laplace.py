@@ -382,6 +382,19 @@ def test_draws_do_not_depend_on_the_others_nor_on_batches(problem, teacher):
     assert torch.equal(other, everything) == (teacher.options.distinct_draws == 1)
 
 
+def test_examples_are_computed_in_blocks_of_one_size():
+    """Whatever the number of examples, as products of other sizes may round differently."""
+    sizes = []
+
+    def double(block):
+        sizes.append(len(block))
+        return torch.stack([block, 2 * block])
+
+    values = points(10, 2)
+    assert torch.equal(laplace._in_blocks(values, 4, double), torch.stack([values, 2 * values]))
+    assert sizes == [4, 4, 4]
+
+
 def test_a_probit_posterior_has_one_draw(problem, fitted):
     teacher = fitted[0]["probit"]
     assert teacher.options.cached_draws(64) == 1

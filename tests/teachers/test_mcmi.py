@@ -11,7 +11,7 @@ from kd_uncertainty.networks import MLP
 from kd_uncertainty.networks.options import NetworkOptions
 from kd_uncertainty.population.contract import Cohort
 from kd_uncertainty.population.options import TrainingOptions
-from kd_uncertainty.population.seeds import derive_seed
+from kd_uncertainty.population.seeds import batch_orders, derive_seed
 from kd_uncertainty.population.training import train
 from kd_uncertainty.teachers import deterministic, mcmi
 from kd_uncertainty.teachers.collection import fit_teachers, from_nested, posterior_logits, to_nested
@@ -131,6 +131,31 @@ def test_weight_0_is_plain_fine_tuning(problem):
     for name, values in trained.parameters.items():
         torch.testing.assert_close(found[name], values, atol=1e-5, rtol=1e-4)
         assert not torch.equal(found[name], initial[name])
+
+
+def test_centroids_and_weights_take_turns(problem):
+    """Two epochs written out, with torch's own Adam and centroids that are taken anew before each."""
+    training = TrainingOptions(epochs=2, batch_size=40, learning_rate=0.05, schedule="cosine")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, other = (MLP(2, 3, hidden=[16]) for _ in range(2))
+    other.load_state_dict(network.state_dict())
+    mcmi.fine_tune(network, problem.inputs, problem.labels, training, 0.5, order_seed=6)
+    optimiser = torch.optim.Adam(other.parameters(), lr=0.05)
+    for epoch in range(2):
+        with torch.no_grad():
+            p = other(problem.inputs).softmax(-1)
+        means = torch.stack([p[problem.labels == label].mean(0) for label in range(3)])
+        order = torch.from_numpy(batch_orders([6], epoch, 120)[0])
+        for step, rows in enumerate(torch.split(order, 40), start=3 * epoch):
+            optimiser.param_groups[0]["lr"] = 0.05 * (1 + np.cos(np.pi * step / 6)) / 2
+            p, labels = other(problem.inputs[rows]).softmax(-1), problem.labels[rows]
+            spread = (p * (p.log() - means[labels].log())).sum(-1).mean()
+            optimiser.zero_grad()
+            (-p[torch.arange(40), labels].log().mean() - 0.5 * spread).backward()
+            optimiser.step()
+    for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_its_curves_go_on(problem, fitted):

@@ -11,7 +11,8 @@ nets via local linearization"), ``f(x) + J(x) (theta - theta*)``, which in the l
 - sampled: draw j takes weights from the posterior, the same for all examples;
 - probit: one draw, ``f_k / sqrt(1 + pi/8 v_k)`` with the variances ``v = diag(J (H + d I)^-1 J')`` of the logits: a
   softmax of these approximates the posterior's mean probabilities (MacKay 1992, "The evidence framework applied to
-  classification networks"; diagonal in the classes, as in Daxberger et al. 2021, "Laplace redux", section 2.1).
+  classification networks"; diagonal in the classes, as in Daxberger et al. 2021, "Laplace redux", section 2.1). It
+  only ever softens, and is crude where the logits' variances are large.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Options(TeacherOptions):
 
     Attributes:
         epochs_factor: epochs are ``teachers.training.epochs`` times this; a distribution takes longer than a point.
-        learning_rate: of Adam, in place of that of ``teachers.training``: noise in the gradients asks for more of it.
+        learning_rate: of Adam at first; it falls to 0 along half a cosine, and the noise of the gradients with it.
         prior_std: of biases; weights of units with ``fan_in`` inputs have ``prior_std / sqrt(fan_in)``.
         kl_weight: of the divergence from the prior; 1 is Bayes, less trusts the data more.
         samples: weight vectors at each step, each with a minibatch of its own.
@@ -45,7 +45,7 @@ class Options(TeacherOptions):
 
     kind: Literal["variational"] = "variational"
     epochs_factor: PositiveInt = 5
-    learning_rate: PositiveFloat = 0.01
+    learning_rate: PositiveFloat = 0.02
     prior_std: PositiveFloat = 3.0
     kl_weight: NonNegativeFloat = 1.0
     samples: PositiveInt = 2
@@ -56,8 +56,7 @@ class Options(TeacherOptions):
 def fit(problem: Problem, options: Options, seed: int) -> Fitted:
     """Fit means and standard deviations of all weights by Adam.
 
-    Of ``problem.training``, it uses the batch size, the precision, and the epochs and schedule, stretched by
-    ``epochs_factor``.
+    Of ``problem.training``, it uses the epochs, the batch size and the precision.
 
     Returns:
         ``mean`` and ``std`` (1, weights), in the order of ``_vectors``; the curves' validation is that of the mean.
@@ -99,15 +98,12 @@ def posterior_logits(teacher: Teacher, inputs: Tensor, draws: Sequence[int], see
 
 
 def training_of(training: TrainingOptions, options: Options) -> TrainingOptions:
-    """Return how the approximation is trained: as networks are, but for longer and by Adam at a rate of its own."""
+    """Return how the approximation is trained, where networks are trained as ``training`` says."""
     return TrainingOptions(
         epochs=training.epochs * options.epochs_factor,
         batch_size=training.batch_size,
         learning_rate=options.learning_rate,
-        schedule=training.schedule,
-        milestones=tuple(epoch * options.epochs_factor for epoch in training.milestones),
-        decay=training.decay,
-        warmup_epochs=training.warmup_epochs * options.epochs_factor,
+        schedule="cosine",
         precision=training.precision,
     )
 
