@@ -43,6 +43,12 @@ def rerun(project: Project, params=None, **options) -> Recorder:
     return recorder
 
 
+def follows(first: str, compared: bool) -> list[str]:
+    """A stage and those after it; the comparison of teachers is a branch, which starts at the ingestion."""
+    after = STAGES[STAGES.index(first) :]
+    return [stage for stage in after if stage != "teacher_comparison" or compared]
+
+
 def small(project: Project) -> None:
     """Two arms of two teachers: enough to touch every stage, fast enough to run often."""
     path = project.conf / "test/parameters/classification.yml"
@@ -50,6 +56,7 @@ def small(project: Project) -> None:
     section = study["classification"]
     section["teachers"]["training"]["epochs"] = 1
     section["teachers"]["posteriors"]["dropout"] = None
+    section["teacher_comparison"]["posteriors"] |= {"ensemble": None, "dropout": None}
     section["students"] |= {
         "training": {"epochs": 1},
         "arms": [{"target": "label", "num_responses": [1, 2]}, {"target": "one_hot"}],
@@ -80,23 +87,24 @@ def test_nothing_is_recomputed_when_nothing_changed(project):
 
 
 @pytest.mark.parametrize(
-    ("section", "change", "first"),
+    ("first", "change", "compared"),
     [
-        ("ingestion", {"label_noise": 0.1}, "ingestion"),
-        ("teachers", {"training": {"learning_rate": 0.002}}, "teachers"),
-        ("teachers", {"posteriors": {"ensemble": {"members": 2}}}, "teachers"),
-        ("responses", {"num_draws": 6}, "responses"),
-        ("students", {"training": {"learning_rate": 0.002}}, "students"),
-        ("students", {"seed": 9}, "students"),
-        ("propagation", {"response_share_threshold": 0.5}, "propagation"),
-        ("reporting", {"title": "Another"}, "reporting"),
+        ("ingestion", {"label_noise": 0.1}, True),
+        ("teachers", {"training": {"learning_rate": 0.002}}, True),
+        ("teachers", {"posteriors": {"ensemble": {"members": 2}}}, True),
+        ("responses", {"num_draws": 6}, False),
+        ("students", {"training": {"learning_rate": 0.002}}, True),
+        ("students", {"seed": 9}, True),
+        ("propagation", {"response_share_threshold": 0.5}, True),
+        ("teacher_comparison", {"num_seeds": 4}, True),
+        ("reporting", {"title": "Another"}, False),
     ],
 )
-def test_a_changed_option_recomputes_its_stage_and_what_follows(project, section, change, first):
-    params = {"classification": {section: change}}
+def test_a_changed_option_recomputes_its_stage_and_what_follows(project, first, change, compared):
+    params = {"classification": {first: change}}
     recorder = rerun(project, params)
     # The best student and the pages carry the parameters of stages before them, so everything downstream is touched.
-    assert recorder.stages == list(STAGES[STAGES.index(first) :])
+    assert recorder.stages == follows(first, compared)
     assert rerun(project, params).nodes == []
     assert rerun(project).nodes == [], "the earlier results must still be there beside the new ones"
 
@@ -120,7 +128,7 @@ def test_one_changed_cell_of_the_source_recomputes_everything(project):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_raised_format_version_recomputes_its_stage_and_what_follows(project, monkeypatch, stage):
     monkeypatch.setitem(pipelines.FORMAT_VERSIONS, stage, 1001)
-    assert rerun(project).stages == list(STAGES[STAGES.index(stage) :])
+    assert rerun(project).stages == follows(stage, stage in ("ingestion", "teacher_comparison"))
 
 
 def test_the_code_of_ones_own_network_is_part_of_the_fingerprint(project, tmp_path, monkeypatch):

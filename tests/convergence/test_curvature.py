@@ -52,6 +52,13 @@ def test_l_bounds_the_curvature_of_every_example_and_two_even_classes_reach_it()
     assert np.linalg.eigvalsh(hessian(inputs, np.array([[0.5, 0.5]])))[-1] == pytest.approx(smoothness(inputs))
 
 
+def test_one_weight_has_a_limit_too():
+    """Of two even classes: h = x^2 / 2 in one dimension, stable iff alpha E h^2 < 2 E h."""
+    inputs = np.array([[1.0], [2.0]])
+    expected = 2.0 * np.mean([0.5, 2.0]) / np.mean([0.25, 4.0])
+    assert mean_square_limit(inputs, np.full((2, 2), 0.5)) == pytest.approx(expected, rel=1e-12)
+
+
 def test_the_mean_square_limit_is_where_the_map_of_covariances_has_radius_one():
     one = world(examples=12, classes=3)
     basis = np.kron(contrasts(3), np.eye(3))

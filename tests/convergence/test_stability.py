@@ -10,7 +10,6 @@ import torch
 from scipy import stats
 
 from kd_uncertainty.convergence.arms import Arm, make_arms, target_tables
-from kd_uncertainty.convergence.examples import study_examples
 from kd_uncertainty.convergence.noise import gradient_variances, step_std, tail_mean, tail_std
 from kd_uncertainty.convergence.stability import StabilityOptions, measure_stability, train_arms
 from kd_uncertainty.errors import UserError
@@ -224,22 +223,6 @@ def test_gradient_variance_is_under_each_students_own_targets(data, found):
     assert row["estimate"] == pytest.approx(expected.mean())
 
 
-def test_teacher_errors_are_those_of_its_mean_probabilities(data):
-    wrong = np.roll(data.bayes, 1, axis=1)
-    table = measure_stability(data, {"wrong": logits_of(wrong)}, options()).teacher_error
-    assert list(table) == ["teacher", "split", "metric", "estimate", "lower", "upper"]
-    assert len(table) == 3 * 4
-    for split in ("train", "validation", "test"):
-        chosen = data.splits == split
-        row = table[(table["split"] == split) & (table["metric"] == "squared_error_to_bayes")].iloc[0]
-        errors = np.square(wrong - data.bayes)[chosen].sum(axis=1)
-        assert row["estimate"] == pytest.approx(errors.mean(), rel=1e-5)
-        half = stats.t.ppf(0.975, chosen.sum() - 1) * errors.std(ddof=1) / np.sqrt(chosen.sum())
-        assert row["upper"] - row["estimate"] == pytest.approx(half, rel=1e-5)
-        row = table[(table["split"] == split) & (table["metric"] == "accuracy")].iloc[0]
-        assert row["estimate"] == pytest.approx(np.mean(wrong.argmax(1)[chosen] == data.labels.numpy()[chosen]))
-
-
 def test_without_bayes_probabilities_teachers_are_still_compared(data):
     unknown = world(known=False)
     found = measure_stability(unknown, {"a": logits_of(data.bayes)}, with_teacher())
@@ -269,24 +252,6 @@ def _without(data, validation, kept):
     return splits
 
 
-def test_the_examples_table_becomes_arrays_in_order_of_example_id():
-    table = pd.DataFrame(
-        {
-            "example_id": [2, 0, 1],
-            "split": ["test", "train", "validation"],
-            "inputs": [[2.0, 2.5], [0.0, 0.5], [1.0, 1.5]],
-            "target": [1, 0, 1],
-            "bayes_probabilities": [[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]],
-        }
-    )
-    found = study_examples(table, 2)
-    np.testing.assert_array_equal(found.inputs, [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]])
-    assert found.splits.tolist() == ["train", "validation", "test"]
-    np.testing.assert_array_equal(found.bayes, [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
-    assert found.part("validation").labels.tolist() == [1]
-    assert study_examples(table.drop(columns="bayes_probabilities"), 2).bayes is None
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -310,6 +275,13 @@ def test_the_defaults_are_the_papers_protocol():
     assert (training.momentum, training.epochs) == (0.9, 2)
     assert chosen.network.arguments == {"hidden": [128, 128]}
     assert chosen.num_seeds >= 8
+
+
+def test_progress_is_shown_where_asked_for(data, capsys):
+    measure_stability(data, {}, options(), progress=True)
+    assert "stability: 100%" in capsys.readouterr().err
+    measure_stability(data, {}, options())
+    assert capsys.readouterr().err == ""
 
 
 def test_too_many_evaluations_are_refused(data):

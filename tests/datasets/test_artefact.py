@@ -57,6 +57,18 @@ def test_a_damaged_file_is_not_loaded(tmp_path, damage):
     assert "table.parquet" in str(user_error(error.value))
 
 
+def test_what_is_optional_and_not_there_is_none_but_a_damaged_file_is_still_refused(tmp_path):
+    path = tmp_path / "table.parquet"
+    dataset = Artefact("pandas.ParquetDataset", str(path), optional=True)
+    assert dataset.load() is None
+    assert not dataset.exists()
+    dataset.save(pd.DataFrame({"a": [1, 2]}))
+    assert dataset.load()["a"].tolist() == [1, 2]
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(Exception, match=r"table\.parquet"):
+        dataset.load()
+
+
 def test_what_is_kept_is_read_once_until_it_is_released(tmp_path, monkeypatch):
     reads = []
     read = ParquetStream.load

@@ -229,7 +229,7 @@ def test_the_curvature_of_softmax_regression_is_the_hessian():
 def test_a_logistic_posterior_by_quadrature():
     """One weight, 60 examples, prior N(0, 1): the posterior is nearly normal.
 
-    Tolerances are those of the approximation: 2 % of the mean's distance from 0, 3 % of the standard deviation, 0.01
+    Tolerances are those of the approximation: 5 % of the mean's distance from 0, 3 % of the standard deviation, 0.02
     nats.
     """
     inputs = points(60, 1)

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 Floats = NDArray[np.float64]
 
-_ITERATIONS = 1000
-_TOLERANCE = 1e-10
+_TOLERANCE = 1e-6
 
 
 def smoothness(inputs: Floats) -> float:
@@ -60,8 +60,9 @@ def strong_convexity(inputs: Floats, probabilities: Floats) -> float:
 def mean_square_limit(inputs: Floats, probabilities: Floats) -> float:
     """The step size from which on the linearised descent of batch 1 has no stationary covariance, whatever the labels.
 
-    ``S -> E[(1 - alpha h) S (1 - alpha h)]`` contracts iff ``alpha E[h S h]`` stays below ``H S + S H``. So the limit
-    is one over the spectral radius of ``(H . + . H)^-1 E[h . h]``, a positive map, found by power iteration.
+    ``S -> E[(1 - alpha h) S (1 - alpha h)]`` contracts iff ``alpha E[h S h]`` stays below ``H S + S H`` for all
+    positive S. So the limit is one over the largest eigenvalue of ``E[h . h]`` relative to ``H . + . H``, two symmetric maps of
+    matrices of which the second is diagonal in the eigenbasis of H; found by Lanczos iterations.
 
     Args:
         inputs: (n, d).
@@ -70,19 +71,22 @@ def mean_square_limit(inputs: Floats, probabilities: Floats) -> float:
     curvature, total = _class_curvatures(probabilities), hessian(inputs, probabilities)
     classes, size = curvature.shape[1], inputs.shape[1]
     values, vectors = np.linalg.eigh(total)
-    sums = values[:, None] + values
-    moment, radius = np.eye(len(total)) / np.sqrt(len(total)), 0.0
-    for _ in range(_ITERATIONS):
+    roots = np.sqrt(values[:, None] + values)
+
+    def relative(flat: Floats) -> Floats:
+        moment = vectors @ (flat.reshape(roots.shape) / roots) @ vectors.T
         blocks = moment.reshape(classes, size, classes, size)
         # h S h = (C (x' S x) C) (x) x x', where x' S x is a matrix over classes
         inner = np.einsum("ni,aibj,nj->nab", inputs, blocks, inputs, optimize=True)
-        product = vectors.T @ _mean_of_products(curvature @ inner @ curvature, inputs) @ vectors
-        image = vectors @ (product / sums) @ vectors.T
-        before, radius = radius, float(np.linalg.norm(image))
-        moment = image / radius
-        if abs(radius - before) <= _TOLERANCE * radius:
-            break
-    return 1.0 / radius
+        image = _mean_of_products(curvature @ inner @ curvature, inputs)
+        return np.asarray(vectors.T @ image @ vectors / roots).ravel()
+
+    start = np.eye(len(total)).ravel()
+    if len(start) == 1:
+        return 1.0 / float(relative(start)[0])
+    operator = LinearOperator((len(start), len(start)), matvec=relative, dtype=np.float64)
+    largest = eigsh(operator, k=1, which="LA", v0=start, tol=_TOLERANCE, return_eigenvectors=False)
+    return 1.0 / float(largest[0])
 
 
 def _class_curvatures(probabilities: Floats) -> Floats:

@@ -90,7 +90,7 @@ def _choice(recommendation: Figures) -> Finding:
     elif teacher["runner_up"] is not None:
         rival = teacher["runner_up"]
         gap = as_estimate(rival["difference"])
-        word = "" if gap.upper < 0.0 else ", which is within noise, but none that is cheaper comes as close"
+        word = "" if gap.upper < 0.0 else "; that is within noise, but nothing within noise is cheaper"
         sentence += f", the lowest; {gap_text(gap)} than with the runner-up, {rival['value']}{word}"
     sentence += (
         f". Of the resamples of students and validation examples, {percent(teacher['share_of_resamples'], 0)} put "

@@ -36,7 +36,7 @@ def verdict_table(
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("section and figure", no_wrap=True)
+    table.add_column("section and figure", overflow="fold")
     table.add_column("measured", justify="right", no_wrap=True)
     table.add_column("the claim", no_wrap=True)
     previous = ""

@@ -25,7 +25,7 @@ def make_claims(tables: Tables, confidence: float = 0.95) -> list[Claim]:
     """
     arms = read_arms(tables)
     return [
-        *noise_claims(table(tables, "gradient_noise"), confidence),
+        *noise_claims(table(tables, "gradient_noise")),
         *descent_claims(table(tables, "plateau"), confidence),
         *step_claims(table(tables, "step_sweep")),
         *mixture_claims(read_mixtures(table(tables, "mixture")), confidence),
