@@ -233,20 +233,21 @@ def descent(data: Any) -> None:
 def plateau(data: Any) -> None:
     """One row a kind of labels and learning rate: where stochastic gradient descent stays."""
     keys = {**_LABELS, "learning_rate": "float", "predicted_plateau": "float", "num_seeds": "int"}
-    _check("plateau", data, {**keys, **_with_interval("plateau", "rate"), "floor_reached": "bool"})
+    _check("plateau", data, {**keys, **_with_interval("plateau", "ratio", "slope", "rate"), "floor_reached": "bool"})
 
 
 def step_sweep(data: Any) -> None:
     """One row a kind of labels and learning rate: what the theorem promises, and what is measured."""
     keys = {"arm": "text", "learning_rate": "float", "guarantee": "float", "within_guarantee": "bool"}
-    verdict = {"bound": "float", "bound_holds": "any", "diverged_share": "float", "num_seeds": "int"}
-    _check("step_sweep", data, {**keys, **_with_interval("final_distance", "contraction"), **verdict})
+    figures = dict.fromkeys(("strong_convexity", "bound", "linear_limit", "diverged_share"), "float")
+    measured = _with_interval("final_distance", "contraction", "memory", "growth")
+    _check("step_sweep", data, {**keys, **measured, **figures, "bound_holds": "bool", "num_seeds": "int"})
 
 
 def mixture(data: Any) -> None:
     """One row a teacher and weight of its targets beside one-hot labels."""
-    predicted = dict.fromkeys(("predicted_noise", "predicted_plateau", "lambda_star"), "float")
-    figures = {**_with_interval("measured_noise", "plateau"), **predicted}
+    predicted = dict.fromkeys(("learning_rate", "predicted_noise", "predicted_plateau", "lambda_star"), "float")
+    figures = {**_with_interval("measured_noise", "plateau", "lambda_hat"), **predicted}
     _check("mixture", data, {**_LABELS, **figures, "num_seeds": "int"})
 
 

@@ -10,9 +10,10 @@ Bayes class probabilities P of an example (Morad, Shlezinger & Eldar, arXiv 2601
 - one_hot: the label itself, which every other arm is compared with.
 
 Noise is drawn once for each example and seed and stays, as a label does. Additive noise is projected so that it sums to
-0 over the classes, because the engine's gradient ``softmax - target`` is that of the cross-entropy only for targets
-that sum to 1; it is scaled up by K / (K - 1) so that each component keeps the variance nu. Its components may be
-negative.
+0 over the classes, because the engine's gradient by the logits, ``softmax - target``, is that of the cross-entropy only
+for targets that sum to 1; it is scaled up by K / (K - 1) so that each component keeps the variance nu. Its components
+may be negative. At the truth the noise of that gradient is K nu, where noise that is not projected, as in the linear
+world (:mod:`kd_uncertainty.convergence.supervision`), has ``nu (K - 2 + K ||P||^2)``.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def mean_square_limit(inputs: Floats, probabilities: Floats) -> float:
     """The step size from which on the linearised descent of batch 1 has no stationary covariance, whatever the labels.
 
     ``S -> E[(1 - alpha h) S (1 - alpha h)]`` contracts iff ``alpha E[h S h]`` stays below ``H S + S H`` for all
-    positive S. So the limit is one over the largest eigenvalue of ``E[h . h]`` relative to ``H . + . H``, two symmetric maps of
-    matrices of which the second is diagonal in the eigenbasis of H; found by Lanczos iterations.
+    positive S. So the limit is one over the largest eigenvalue of ``E[h . h]`` relative to ``H . + . H``, two symmetric
+    maps of matrices of which the second is diagonal in the eigenbasis of H; found by Lanczos iterations.
 
     Args:
         inputs: (n, d).
