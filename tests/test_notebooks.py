@@ -66,6 +66,14 @@ def redrawn(regression):
     return figures_of(notebook)
 
 
+@pytest.fixture(scope="module")
+def convergence(tmp_path_factory):
+    """A project whose small convergence study has been run once."""
+    project = Project(tmp_path_factory.mktemp("convergence_notebook"))
+    project.run("convergence")
+    return project
+
+
 def traces(figure, name):
     return {trace.meta: trace for trace in figure.data if trace.name == name}
 
@@ -150,3 +158,32 @@ def test_the_papers_figures_are_the_tables(regression, redrawn):
     own = table[(table["model"] == "linear") & (table["method"] == "inverse_variance_estimated")]
     drawn = points(section_7, "inverse variance estimated", "variance_ratio", "x3")
     np.testing.assert_array_equal(drawn.y, own["variance_ratio"])
+
+
+def test_the_shared_law_is_the_tables(convergence):
+    notebook = execute("convergence.ipynb", convergence)
+    assert ran_without_a_warning(notebook)
+    (figure,) = figures_of(notebook)
+    table = convergence.load("convergence.mixture")
+    for (arm, level), own in table.groupby(["arm", "level"], sort=False):
+        drawn = {trace.meta: trace for trace in figure.data if trace.name == f"{arm} {level:g}"}
+        best, one_hot = own["lambda_star"].iloc[0], own.set_index("mixing")["predicted_plateau"][0.0]
+        np.testing.assert_array_equal(drawn["plateau"].x, own["mixing"])
+        np.testing.assert_allclose(drawn["plateau"].y, own["plateau"] / one_hot)
+        top = np.array(drawn["plateau"].y) + drawn["plateau"].error_y.array
+        np.testing.assert_allclose(top, own["plateau_upper"] / one_hot)
+        assert (drawn["best"].x[0], drawn["best"].y[0]) == pytest.approx((best, 1.0 - best))
+        np.testing.assert_allclose(
+            np.interp(own["mixing"], drawn["law"].x, drawn["law"].y),
+            own["predicted_noise"] / own["predicted_noise"].iloc[0],
+            atol=1e-3,
+        )
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
+    claims, weights, noises = (page for page in pages if "<table" in page)
+    for claim in convergence.load("convergence.summary")["claims"]:
+        assert claim["verdict"] in claims
+    for best in table["lambda_star"].unique():
+        assert f">{best:.3f}<" in weights
+    for teacher in convergence.load("convergence.teacher_error")["teacher"].unique():
+        assert f"<th>{teacher}</th>" in noises

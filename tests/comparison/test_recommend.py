@@ -131,3 +131,16 @@ def test_without_a_deterministic_teacher_there_is_no_baseline():
 def test_a_cross_fitted_teacher_is_no_baseline():
     one = posterior("folds", "deterministic", logits_of(DATA), 0.0, 1, cross_fitted=True)
     assert recommendation(compared(DATA, [one]), INTERVALS)["baseline"] is None
+
+
+def test_the_worth_of_a_teacher_by_share_of_the_examples(advice, comparison):
+    """The exact teacher is worth most where the labels are few."""
+    few, everything = advice["few_shot"]
+    assert (few["fraction"], everything["fraction"]) == (0.25, 1.0)
+    assert few["to_control"]["nll"]["upper"] < 0.0
+    assert everything["gain"]["nll"]["estimate"] == 0.0
+    lesson = next(one for one in comparison.lessons if one.candidate.name == "exact")
+    ours = lesson.outcomes[lesson.base._replace(fraction=0.25)].metrics["test", "nll"]
+    theirs = next(one for cell, one in comparison.control.items() if cell.fraction == 0.25).metrics["test", "nll"]
+    assert few["to_control"]["nll"]["estimate"] == pytest.approx((ours - theirs).mean())
+    assert few["gain"]["nll"]["estimate"] < 0.0

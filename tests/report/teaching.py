@@ -48,8 +48,8 @@ def outcome(mean: float, generator: np.random.Generator, watched: bool) -> Outco
     return Outcome(metrics, losses)
 
 
-def make_comparison(**means: float) -> Comparison:
-    """The comparison, with other means where they are given."""
+def make_comparison(few: bool = False, **means: float) -> Comparison:
+    """The comparison, with other means where they are given, and labels of little use where they are few."""
     generator = np.random.default_rng(5)
 
     def nll(cell: Cell) -> float:

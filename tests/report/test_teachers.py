@@ -69,6 +69,14 @@ def test_draws_mixing_and_temperature():
     assert single.title == "The mse teacher has 1 draw to give"
 
 
+def test_few_examples_are_told_beside_all_of_them():
+    finding = by_topic(teacher_recommendation())["few_shot"]
+    assert finding.title == "The teacher is worth about as much where examples are few"
+    assert "10%" in finding.sentence
+    assert "100%" in finding.sentence
+    assert by_topic(teacher_recommendation(make_comparison(few=True)))["few_shot"].verdict == "higher"
+
+
 def test_what_tracks_is_named_and_what_does_not_is_not():
     tracks = [finding for finding in teacher_findings(teacher_recommendation()) if finding.topic == "tracks"]
     assert len(tracks) == 3

@@ -72,18 +72,18 @@ def test_chains_sample_the_posterior_of_bayesian_linear_regression(momentum, ste
 def test_chains_sample_a_posterior_that_is_not_normal():
     """Logistic regression with one weight, cyclical steps and momentum, against quadrature.
 
-    Kolmogorov and Smirnov's distance from 400 samples exceeds 2.23 / sqrt(400) once in ten thousand times; the normal
-    distribution at the mode is further away than that.
+    Kolmogorov and Smirnov's distance from 300 independent samples exceeds 2.23 / sqrt(300) once in ten thousand times;
+    the normal distribution at the mode is further away than that. Successive samples of a chain are correlated by 0.3.
     """
     problem = worlds.logistic_regression(FULL_BATCHES)
-    options = sgld.Options(chains=4, samples=400, burn_in=30, thinning=10, step_size=5.0, momentum=0.8, prior_std=6.0)
+    options = sgld.Options(chains=4, samples=300, burn_in=20, thinning=8, step_size=5.0, momentum=0.8, prior_std=6.0)
     samples = np.sort(sgld.fit(problem, options, seed=1).parameters["weight"].double().numpy()[:, 0])
     grid = np.linspace(-20, 60, 20_001)
     log_density = worlds.log_likelihood(problem, grid) - grid**2 / 72
     density = np.exp(log_density - log_density.max())
     distribution = np.cumsum(density / density.sum())
-    bound = 2.23 / np.sqrt(400)
-    empirical = np.searchsorted(samples, grid) / 400
+    bound = 2.23 / np.sqrt(300)
+    empirical = np.searchsorted(samples, grid) / 300
     assert np.abs(empirical - distribution).max() < bound
     mode = int(log_density.argmax())
     curvature = -np.gradient(np.gradient(log_density, grid), grid)[mode]

@@ -16,6 +16,7 @@ import numpy as np
 
 from kd_uncertainty.comparison.data import Floats
 from kd_uncertainty.comparison.dials import Evidence, Setting, decide
+from kd_uncertainty.comparison.few_shot import few_shot
 from kd_uncertainty.comparison.measure import INTERVALS, Comparison, Intervals, Lesson
 from kd_uncertainty.comparison.plan import Cell
 from kd_uncertainty.comparison.students import Outcome
@@ -43,6 +44,7 @@ def recommendation(comparison: Comparison, intervals: Intervals = INTERVALS) -> 
         - figures: students' validation and test metrics: as recommended, of the best, of the recommended number of
           draws, of the best Bayesian teacher, of the baseline and of the control.
         - differences: of these to the baseline and to the control.
+        - few_shot: students of the recommended teacher by share of the examples, from ``few_shot``.
         - tracks: rank correlations over teachers, from ``rank_correlations``.
     """
     lessons = {lesson.candidate.name: lesson for lesson in comparison.lessons}
@@ -88,6 +90,7 @@ def recommendation(comparison: Comparison, intervals: Intervals = INTERVALS) -> 
             "teachers": [_against(one, baseline, evidence, outcomes, intervals.confidence) for one in ordered],
             "figures": {name: _figures(one, outcomes, intervals.confidence) for name, one in named.items()},
             "differences": _differences(named, evidence, outcomes, intervals.confidence),
+            "few_shot": few_shot(comparison, chosen, intervals.confidence),
             "tracks": rank_correlations(comparison, intervals),
         }
     )

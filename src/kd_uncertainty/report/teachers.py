@@ -40,7 +40,7 @@ def teacher_findings(recommendation: Figures) -> list[Finding]:
     for which, test in (("bayesian", _bayesian), ("recommended", _control)):
         if which in recommendation["figures"]:
             found += [finding for finding in [test(recommendation)] if finding is not None]
-    found += [_dial(recommendation, "num_draws"), _mixed(recommendation)]
+    found += [_dial(recommendation, "num_draws"), _mixed(recommendation), *_few_shot(recommendation)]
     return [*found, *_tracks(recommendation)]
 
 
@@ -161,6 +161,28 @@ def _mixed(recommendation: Figures) -> Finding:
         noise = ", which is within noise" if dial["within_noise"] else ""
         parts.append(f"{word} {dial['best']:g} has the lowest validation NLL in {share} of the resamples{noise}")
     return Finding("mixing", title, f"{title}: {listing(parts)}.", "", {"mixing": mixing, "temperature": temperature})
+
+
+def _few_shot(recommendation: Figures) -> list[Finding]:
+    shares = recommendation["few_shot"]
+    if len(shares) < 2:
+        return []
+    few, everything = shares[0], shares[-1]
+    titles = {
+        "higher": "The teacher is worth more where examples are few",
+        "lower": "The teacher is worth less where examples are few",
+        "no measurable difference": "The teacher is worth about as much where examples are few",
+    }
+    word = verdict(as_estimate(few["gain"]["accuracy"]))
+    title = titles[word]
+    sentence = (
+        f"{title}: students that see {percent(few['fraction'], 0)} of them reach test accuracy "
+        f"{metric_with_interval('accuracy', as_estimate(few['accuracy']))}, "
+        f"{points_text(as_estimate(few['to_control']['accuracy']))} than students of the labels of the same examples; "
+        f"with {percent(everything['fraction'], 0)} it is {points_text(as_estimate(everything['to_control']['accuracy']))}."
+        " The teacher saw all examples."
+    )
+    return [Finding("few_shot", title, sentence, word, {"few_shot": shares})]
 
 
 def _tracks(recommendation: Figures) -> list[Finding]:

@@ -56,12 +56,12 @@ class Options(TeacherOptions):
     kind: Literal["sgld"] = "sgld"
     chains: PositiveInt = 4
     samples: PositiveInt = 64
-    burn_in: NonNegativeInt = 100
-    thinning: PositiveInt = 10
-    step_size: PositiveFloat = 0.1
+    burn_in: NonNegativeInt = 60
+    thinning: PositiveInt = 8
+    step_size: PositiveFloat = 0.3
     schedule: Literal["constant", "cyclical"] = "cyclical"
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    prior_std: PositiveFloat = 1.0
+    prior_std: PositiveFloat = 2.0
     temperature: PositiveFloat = 1.0
     noise_std: PositiveFloat = 1.0
 

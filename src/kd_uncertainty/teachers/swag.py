@@ -53,7 +53,7 @@ class Options(TeacherOptions):
     members: PositiveInt = 1
     snapshots: Annotated[int, Field(ge=2)] = 30
     rank: Annotated[int, Field(ge=2)] = 20
-    learning_rate: PositiveFloat = 0.05
+    learning_rate: PositiveFloat = 0.01
 
     @model_validator(mode="after")
     def _deviations_are_of_snapshots(self) -> Self:

@@ -48,8 +48,8 @@ class Options(TeacherOptions):
     learning_rate: PositiveFloat = 0.02
     prior_std: PositiveFloat = 3.0
     kl_weight: NonNegativeFloat = 1.0
-    samples: PositiveInt = 2
-    initial_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    samples: PositiveInt = 4
+    initial_std: Annotated[float, Field(gt=0.0, le=1.0)] = 0.03
     noise_std: PositiveFloat = 1.0
 
 

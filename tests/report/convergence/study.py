@@ -18,7 +18,7 @@ BREAK_EVEN = 0.04
 ADDITIVE = (0.01, 0.1)
 DIRICHLET = (0.5, 5.0)
 RATES = (UNIT / 32, UNIT / 16, UNIT / 8)
-SWEEP = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+SWEEP = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 16.0)
 LIMIT = 4.0
 """The largest stable step of the sweep, in 1/L."""
 MIXING = tuple(np.linspace(0.0, 1.0, 9))
@@ -128,6 +128,7 @@ def mixture() -> pd.DataFrame:
 
 def network_arms() -> list[dict[str, Any]]:
     known = [keys | {"teacher": "none"} for keys in arms() if keys["arm"] != "additive"]
+    known.append({"arm": "dirichlet", "level": 0.5, "mixing": 0.6, "teacher": "none"})
     return [*known, *({"arm": "teacher", "teacher": name, "level": math.nan, "mixing": 1.0} for name in TEACHERS)]
 
 
@@ -135,7 +136,8 @@ def error_of(keys: dict[str, Any]) -> float:
     """Squared error of the labels; the lower, the better the students."""
     if keys["arm"] == "teacher":
         return TEACHERS[keys["teacher"]]
-    return 0.6 * noise_of(keys["arm"], keys["level"]) / SIGMA
+    teacher, mixing = noise_of(keys["arm"], keys["level"]), keys["mixing"]
+    return 0.6 * ((1.0 - mixing) ** 2 + mixing**2 * teacher / SIGMA)
 
 
 def stability() -> pd.DataFrame:

@@ -172,6 +172,8 @@ RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
     "bootstrap": _csv,
     "student_output": _csv,
     "remedies": _csv,
+    "teacher_comparison": _csv,
+    "teacher_recommendation": _json,
     "summary": _json,
     "report": _html,
 }

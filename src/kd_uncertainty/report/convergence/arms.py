@@ -19,7 +19,7 @@ COLOURS = {
     "exact": ("#0072B2",),
     "dirichlet": ("#C07A00", "#009E73", "#56B4E9", "#4C566A"),
     "additive": ("#A65698", "#8A6D3B", "#C4548B"),
-    "mixture": ("#4C566A", "#9AA5B1"),
+    "mixture": ("#2F3E46", "#9AA5B1"),
 }
 """One colour a level, in order of the level; the last serves all that follow."""
 TEACHERS = ("#8A6D3B", "#C4548B", "#56B4E9", "#6B8E23", "#A65698", "#4C566A", "#E09F3E", "#2A9D8F", "#B56576")
@@ -103,9 +103,11 @@ def shades_of(keys: Iterable[ArmKey]) -> dict[str, str]:
     """A colour for every arm by its label, the same in every figure that has the same levels and teachers."""
     shades, counts = {}, defaultdict[str, int](int)
     for key in sorted(keys, key=lambda key: key.order):
-        palette = TEACHERS if key.arm == "teacher" else COLOURS.get(key.arm, (MUTED,))
-        shades[key.label] = palette[min(counts[key.arm], len(palette) - 1)]
-        counts[key.arm] += 1
+        # Mixed labels have colours of their own, so that a level keeps its colour where there are none.
+        kind = "mixture" if key.mixing != 1.0 else key.arm
+        palette = TEACHERS if kind == "teacher" else COLOURS.get(kind, (MUTED,))
+        shades[key.label] = palette[min(counts[kind], len(palette) - 1)]
+        counts[kind] += 1
     return shades
 
 

@@ -35,6 +35,7 @@ NAMES = {
     "noise_nll_std_order": "NLL std, exact / one-hot",
     "noise_nll_step_order": "NLL steps, exact / one-hot",
     "gradient_variance_order": "gradients, exact / one-hot",
+    "mixed": "accuracy std, mixed / Dirichlet",
     "error_tracks": "teacher's error, students' NLL",
     "ece_tracks_not": "teacher's ECE, students' NLL",
 }

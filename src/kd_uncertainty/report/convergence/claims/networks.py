@@ -11,7 +11,7 @@ from kd_uncertainty.report.arms import NO_ESTIMATE
 from kd_uncertainty.report.claims import Claim
 from kd_uncertainty.report.comparison import Estimate
 from kd_uncertainty.report.convergence.arms import NOISE_NAMES, NetworkArm
-from kd_uncertainty.report.rules import MONOTONE, Trend
+from kd_uncertainty.report.rules import MONOTONE, Trend, direction, ratio, sides
 from kd_uncertainty.report.wording import listing, metric_with_interval, with_bounds
 
 SECTION = "networks"
@@ -22,6 +22,10 @@ RISES = (
     f"over the kinds of labels is at least {MONOTONE:g}; in part if only the interval lies above 1"
 )
 FALLS = RISES.replace("above 1", "below 1").replace(f"at least {MONOTONE:g}", f"at most −{MONOTONE:g}")
+CALMER = (
+    "holds if the ratio's interval lies below 1 by every definition of noise for every such pair; in part if by more "
+    "than lie above"
+)
 HEADROOM = "one-hot labels are nearly certain already, or training is too short to reach the neighbourhood"
 
 
@@ -36,7 +40,7 @@ def network_claims(arms: Sequence[NetworkArm]) -> list[Claim]:
     for noise, name in NOISE_NAMES.items():
         claim = f"their convergence noise ({name}) falls in the same order"
         found.append(_ladder(ladder, noise, claim, rises=False))
-    return found
+    return [*found, _mixed(arms)]
 
 
 def _order(ladder: Sequence[NetworkArm]) -> str:
@@ -77,3 +81,27 @@ def _value(arm: NetworkArm, metric: str) -> Estimate:
 def _change(arm: NetworkArm, metric: str) -> Estimate:
     found = arm.ratio(metric, SPLIT) if metric not in NOISE_NAMES else arm.noise_ratio(metric)
     return found if not math.isnan(found.estimate) else NO_ESTIMATE
+
+
+def _mixed(arms: Sequence[NetworkArm]) -> Claim:
+    """Mixed Dirichlet labels beside the same labels alone, by all definitions of noise."""
+    claim = "networks too are calmer on Dirichlet labels mixed with one-hot ones than on the Dirichlet labels alone"
+    fails = "λ is far from λ*, or training is too short to reach the neighbourhood"
+    alone = {arm.key.level: arm for arm in arms if arm.key.arm == "dirichlet" and arm.key.mixing == 1.0}
+    pairs = [
+        (arm, noise, ratio(arm.noise(noise), alone[arm.key.level].noise(noise)))
+        for arm in arms
+        if arm.key.arm == "dirichlet" and arm.key.mixing < 1.0 and arm.key.level in alone
+        for noise in NOISE_NAMES
+    ]
+    pairs = [(arm, noise, value) for arm, noise, value in pairs if value.measured]
+    if not pairs:
+        return Claim(SECTION, "mixed", claim, rule=CALMER, ours=True, fails=fails)
+    found = sides([value for *_, value in pairs])
+    arm, noise, shown = pairs[0]
+    texts = "; ".join(f"{NOISE_NAMES[noise]} × {with_bounds(value)} ({arm.key.label})" for arm, noise, value in pairs)
+    sentence = f"The ratio of the two: {texts}. The intervals take the two as independent, so they err wide."
+    figures = {"below": found.below, "above": found.above, "count": found.count}
+    measured = f"× {with_bounds(shown)} ({NOISE_NAMES[noise]}, {arm.key.label})"
+    verdict = direction(found.below, found.above, found.count, 1.0)
+    return Claim(SECTION, "mixed", claim, measured, shown, CALMER, verdict, sentence, True, figures, fails)

@@ -13,7 +13,7 @@ from kd_uncertainty.report.convergence.arms import shades_of
 from kd_uncertainty.report.convergence.law import Mixture, read_mixtures
 from kd_uncertainty.report.figures.series import Place, Series, draw, line
 from kd_uncertainty.report.figures.style import INK, MUTED, bars_of, finish, nothing_to_show, panels, safe
-from kd_uncertainty.report.wording import listing, number, with_bounds
+from kd_uncertainty.report.wording import listing, number, plural, with_bounds
 
 TITLE = "The two papers’ shared law: mixed labels and the inverse-variance rule"
 CURVE = np.linspace(0.0, 1.0, 101)
@@ -46,8 +46,10 @@ def mixture_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
     _legend(figure)
     for rank, one in enumerate(mixtures):
         _best(figure, rank, one, shades[one.label], first=rank == 0)
-    _axes(figure, mixtures)
-    return finish(figure, TITLE, _description(mixtures), head=150 if narrow else 110)
+    top = _axes(figure, mixtures)
+    above = sum(value.estimate > top * one.one_hot_plateau for one in mixtures for value in one.plateau)
+    notes = [f"{plural(above, 'point')} above the picture: see the table."] if above else []
+    return finish(figure, TITLE, _description(mixtures), head=150 if narrow else 110, notes=notes)
 
 
 def _curve(figure: go.Figure, one: Mixture, shade: str) -> None:
@@ -123,9 +125,12 @@ def _best(figure: go.Figure, rank: int, one: Mixture, shade: str, *, first: bool
             )
 
 
-def _axes(figure: go.Figure, mixtures: Sequence[Mixture]) -> None:
-    ends = [end for one in mixtures for end in (1.0, one.predicted_plateau_at(1.0) / one.one_hot_plateau)]
-    figure.update_yaxes(range=[0.0, 1.08 * min(max(ends), MOST)], nticks=6, row=1, col=1)
+def _axes(figure: go.Figure, mixtures: Sequence[Mixture]) -> float:
+    """Set the axes; returns where the upper one ends."""
+    laws = [one.predicted_plateau_at(1.0) / one.one_hot_plateau for one in mixtures]
+    points = [value.estimate / one.one_hot_plateau for one in mixtures for value in one.plateau if value.known]
+    top = 1.08 * min(max([1.0, *laws, *points]), MOST)
+    figure.update_yaxes(range=[0.0, top], nticks=6, row=1, col=1)
     figure.update_yaxes(
         range=[len(mixtures) - 0.4, -0.6],
         tickvals=list(range(len(mixtures))),
@@ -140,6 +145,7 @@ def _axes(figure: go.Figure, mixtures: Sequence[Mixture]) -> None:
     for row in (1, 2):
         figure.update_xaxes(range=[-0.03, 1.03], tickvals=ticks, row=row, col=1)
     figure.update_xaxes(ticktext=texts, title="λ, the teacher’s weight in the labels", row=2, col=1)
+    return top
 
 
 def _description(mixtures: Sequence[Mixture]) -> str:

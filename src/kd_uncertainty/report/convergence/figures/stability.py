@@ -15,8 +15,12 @@ from kd_uncertainty.report.wording import number
 
 TITLE = "Convergence noise of networks, over that of one-hot labels"
 ROW = 26
-FEW_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-MANY_TICKS = (0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3)
+TICKS = (
+    (0.5, (0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3)),
+    (1.3, (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)),
+    (9.0, (0.01, 0.1, 1, 10, 100)),
+)
+"""Ticks of a logarithmic axis by how many decades it may span at most."""
 
 
 def stability_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
@@ -36,14 +40,14 @@ def stability_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
         [NOISE_NAMES[name] for name in names], columns=columns, heights=ROW * len(arms) + 14, gap=66, side=0.05
     )
     ends = [end for arm in arms for name in names for end in arm.noise_ratio(name) if end > 0.0 and math.isfinite(end)]
-    reach = [math.log10(min(*ends, 0.9)) - 0.05, math.log10(max(*ends, 1.1)) + 0.05]
+    reach = [max(math.log10(min(*ends, 0.9)), -4.0) - 0.05, min(math.log10(max(*ends, 1.1)), 4.0) + 0.05]
     for index, name in enumerate(names):
         at = place(index, columns)
         _panel(figure, at, arms, [arm.noise_ratio(name) for arm in arms], shades)
         figure.update_xaxes(
             type="log",
             range=reach,
-            tickvals=FEW_TICKS if reach[1] - reach[0] > 0.9 else MANY_TICKS,
+            tickvals=next(ticks for decades, ticks in TICKS if reach[1] - reach[0] <= decades),
             tickangle=0,
             title="ratio to one-hot" if names_axis(index, columns, len(names)) else None,
             row=at[0],
