@@ -26,7 +26,7 @@ from kd_uncertainty.population.prediction import predict
 from kd_uncertainty.population.targets import TargetMaker, check_soft_labels, deal_draws
 from kd_uncertainty.population.training import naming_the_network, train
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raise when the arithmetic or the content of shards changes, so that old shards no longer count."""
 
 _ROWS_HASHED_AT_ONCE = 4096

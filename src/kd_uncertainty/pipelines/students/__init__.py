@@ -2,6 +2,6 @@
 
 from kd_uncertainty.pipelines.students.pipeline import create_pipeline
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 __all__ = ["FORMAT_VERSION", "create_pipeline"]

@@ -9,6 +9,8 @@
 
 #include "optimiser.inl"
 
+#include "one.inl"
+
 #include "random.inl"
 
 #include "normals.inl"

@@ -19,7 +19,7 @@ struct Workspace {
     const kd_task &task;
     std::vector<Layer> layers;
     int64_t block_rows;
-    Buffer gradient, transposed, scratch, single_weights, single_gradient;
+    Buffer gradient, transposed, scratch, single_weights, single_gradient, one_sums;
     std::vector<Buffer> activations; // [0] the batch's inputs, or all if a batch is everything; [l + 1] layer l's outputs
     float *inputs;                   // of the current block, in activations[0]
     std::vector<int32_t> order;
@@ -41,6 +41,7 @@ struct Workspace {
         gradient = Buffer(task.size);
         transposed = Buffer(largest);
         scratch = Buffer(4 * layers.back().padded * LANES);
+        one_sums = Buffer(round_up(*std::max_element(task.widths, task.widths + task.layers), 16));
         single_weights = Buffer(round_up(layers.back().inputs, 16));
         single_gradient = Buffer(round_up(layers.back().inputs, 16));
         for (int64_t i = 0; i < task.epoch_size; i++) order[i] = int32_t(i);
@@ -171,6 +172,8 @@ struct Workspace {
     // From the gradient of the outputs, back through the layers; each layer's inputs are overwritten by their gradient.
     // With `update`, the gradient is complete and is used while it is in the cache, panel by panel.
     void backward(float *state, int64_t rows, bool accumulate, const OptimiserStep *update) {
+        if (rows == 1 && !accumulate && update && update->is_sgd && !is_single(int64_t(layers.size()) - 1))
+            return backward_one(state, *update);
         for (int64_t l = int64_t(layers.size()) - 1; l >= 0; l--) {
             const Layer &layer = layers[l];
             const int64_t stride = l ? layers[l - 1].stride : input_stride();
@@ -196,6 +199,28 @@ struct Workspace {
                 multiply({layer.outputs, outer, layer.stride, 1, transposed.data + column * layer.padded, width,
                           inner + column, stride, nullptr, FROM_ZERO, layers[l - 1].relu ? MASKED : PLAIN},
                          rows, width);
+            }
+        }
+    }
+
+    // The same for a batch of one example under SGD; see one.inl.
+    void backward_one(float *state, const OptimiserStep &update) {
+        for (int64_t l = int64_t(layers.size()) - 1; l >= 0; l--) {
+            const Layer &layer = layers[l];
+            float *const inner = l ? activations[l].data : inputs, *const outer = activations[l + 1].data;
+            float *const sums = one_sums.data;
+            const int64_t padded = round_up(layer.inputs, 16);
+            std::memset(sums, 0, padded * sizeof(float));
+            for (int64_t column = 0; column < layer.padded; column += 64) {
+                float *const p = layer.panel(state, column);
+                one_panel({update, inner, layer.inputs, layer.bias}, outer + column, p, p + task.size,
+                          layer.panel_width(column), sums);
+            }
+            if (!l) return;
+            const bool relu = layers[l - 1].relu;
+            for (int64_t i = 0; i < padded; i += LANES) {
+                const V sum = load(sums + i);
+                store(inner + i, !relu ? sum : load(inner + i) > 0.0f ? sum : V{});
             }
         }
     }
