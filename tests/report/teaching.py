@@ -54,6 +54,7 @@ def make_comparison(few: bool = False, **means: float) -> Comparison:
 
     def nll(cell: Cell) -> float:
         base = means.get(cell.teacher, TEACHERS.get(cell.teacher, ("", 1, CONTROL))[2])
+        base += 0.5 * (1.0 - cell.fraction) * (few and cell.teacher == "none")
         draws = 0.05 if cell.num_draws == 1 and cell.teacher == "ensemble" else 0.0
         return (
             base + draws + 0.2 * (1.0 - cell.fraction) + 0.03 * (cell.mixing == 0.5) + 0.02 * (cell.temperature - 1.0)

@@ -7,7 +7,8 @@ import pytest
 
 from kd_uncertainty.report import make_summary
 from kd_uncertainty.report.figures.teachers import ranked_teachers, teacher_comparison_figure
-from kd_uncertainty.report.teachers import in_short, noise_table, teacher_findings, teachers_compared, teachers_json
+from kd_uncertainty.report.teacher_tables import noise_table, teachers_compared
+from kd_uncertainty.report.teachers import in_short, teacher_findings, teachers_json
 from kd_uncertainty.report.wording import number
 
 from .teaching import TEACHERS, make_comparison, teacher_comparison, teacher_recommendation

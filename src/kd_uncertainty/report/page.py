@@ -13,7 +13,7 @@ from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.figures import FIGURES, make_figures
 from kd_uncertainty.report.rendering import render_page
 from kd_uncertainty.report.tables import report_tables, rivals_table, theory_table
-from kd_uncertainty.report.teachers import teacher_tables
+from kd_uncertainty.report.teacher_tables import teacher_tables
 from kd_uncertainty.report.wording import listing, number, percent, plural, with_interval
 
 GLOSSARY = (

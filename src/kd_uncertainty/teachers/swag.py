@@ -114,8 +114,10 @@ def fit(problem: Problem, options: Options, seed: int) -> Fitted:
     moments, curves = Moments(options.rank), Curves(problem, vectors, after=problem.training.epochs)
     with naming_the_network(problem.network.class_path, "teachers", len(problem.labels), problem.training):
         for epoch, (state, losses) in enumerate(_descent(problem, vectors, trained.parameters, options, seed)):
-            moments.add(vectors.flat(state))
-            curves.add(epoch, range(options.members), losses, state)
+            weights = vectors.flat(state)
+            moments.add(weights)
+            there = vectors.state(weights.to(problem.device))
+            curves.add(epoch, range(options.members), losses.to(problem.device), there)
     table = pd.concat([trained.curves, curves.table()]).sort_values(["member", "epoch"], ignore_index=True)
     parameters = {"mean": moments.mean, "diagonal": moments.diagonal, "deviations": moments.deviations}
     return Fitted({name: values.float() for name, values in parameters.items()}, table)

@@ -11,6 +11,7 @@ import pytest
 
 from kd_uncertainty.report.convergence.figures import FIGURES, make_figures
 from kd_uncertainty.report.convergence.figures.mixture import mixture_figure
+from kd_uncertainty.report.convergence.figures.plateau import plateau_figure
 from kd_uncertainty.report.convergence.figures.stability import stability_figure
 from kd_uncertainty.report.convergence.figures.steps import step_sweep_figure
 from kd_uncertainty.report.convergence.figures.teachers import teacher_error_figure
@@ -154,6 +155,19 @@ def test_plateaus_lie_over_their_law(tables, figures):
     np.testing.assert_allclose(law.y, np.array(RATES) * SIGMA / 4.0)
     assert not named(figure, "exact")
     assert "rounding at 1 of 3 step sizes" in figure.layout.meta["description"]
+
+
+def test_plateaus_that_have_not_settled_are_hollow_and_left_out_of_the_caption(tables):
+    frame = tables["plateau"]
+    first = frame["learning_rate"] == RATES[0]
+    frame.loc[first, "transient"] = 0.3
+    scale(frame, "plateau", 2.0, first)
+    figure = plateau_figure(frame)
+    filled, hollow = named(figure, "one-hot", "x")
+    assert (filled.marker.symbol, hollow.marker.symbol) == ("circle", "circle-open")
+    assert list(hollow.x) == [RATES[0]]
+    assert hollow.showlegend is False
+    assert "runs from 1.02 to 1.02" in figure.layout.meta["description"]
 
 
 def test_the_sweep_marks_both_guarantees(tables, figures):

@@ -71,7 +71,7 @@ def test_advice_comes_in_order_and_says_what_does_not_hold(tables, task):
     topics = [finding["topic"] for finding in make_summary(task, tables)["findings"]]
     assert topics == ["choice", "rivals", "mixing", "step", "teachers", "calm"]
     text = " ".join(make_summary(task, tables)["recommendation"])
-    assert "do not raise the step because the labels are less noisy" in text
+    assert "do not double the step because the labels are less noisy" in text
     frame = tables["stability"]
     errors = (frame["arm"] == "teacher") & (frame["metric"] == "target_error")
     frame.loc[errors, "estimate"] = frame.loc[errors, "estimate"].to_numpy()[::-1]

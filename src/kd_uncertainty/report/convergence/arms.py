@@ -17,12 +17,12 @@ ARMS = ("one_hot", "additive", "dirichlet", "mixture", "teacher", "exact")
 COLOURS = {
     "one_hot": ("#D55E00",),
     "exact": ("#0072B2",),
-    "dirichlet": ("#C07A00", "#009E73", "#56B4E9", "#4C566A"),
-    "additive": ("#A65698", "#8A6D3B", "#C4548B"),
-    "mixture": ("#2F3E46", "#9AA5B1"),
+    "dirichlet": ("#C07A00", "#009E73", "#94A84C", "#3A5A40"),
+    "additive": ("#7B2CBF", "#B185DB"),
+    "mixture": ("#5B7083", "#9AA5B1"),
 }
 """One colour a level, in order of the level; the last serves all that follow."""
-TEACHERS = ("#8A6D3B", "#C4548B", "#56B4E9", "#6B8E23", "#A65698", "#4C566A", "#E09F3E", "#2A9D8F", "#B56576")
+TEACHERS = ("#8A6D3B", "#C4548B", "#56B4E9", "#6B8E23", "#B56576", "#4C566A", "#E09F3E", "#2A9D8F", "#5E548E")
 """In order of the names, the deterministic teacher first; none is the colour of one-hot or exact labels."""
 NOISE_NAMES = {
     "noise_accuracy_std": "accuracy, standard deviation",

@@ -79,7 +79,7 @@ def step_finding(claims: Mapping[str, Mapping[str, Any]]) -> Finding | None:
         )
     if doubled and doubled["verdict"] != "not measured":
         parts.append(
-            "do not raise the step because the labels are less noisy: the largest stable step is the same"
+            "do not double the step because the labels are less noisy: the largest stable step does not double"
             if not doubled["figures"]["doubled"]
             else "less noisy labels stand a larger step"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,13 +37,18 @@ def descent_claims(table: pd.DataFrame, confidence: float) -> list[Claim]:
     if not missing(table, COLUMNS):
         rows = table.sort_values("learning_rate").to_dict("records")
     noisy = [row for row in rows if row["arm"] != "exact"]
-    settled = [row for row in noisy if not float(row.get("transient", 0.0)) > TRANSIENT]
+    settled = [row for row in noisy if is_settled(row)]
     return [
         _geometric([row for row in rows if row["arm"] == "exact"]),
         _proportional([row for row in rows if row["arm"] == "one_hot"]),
         _level(settled, confidence, len(noisy) - len(settled)),
         _ratio_of_noise(settled, confidence),
     ]
+
+
+def is_settled(row: Mapping[Any, Any]) -> bool:
+    """Whether a plateau holds next to nothing of the start any more."""
+    return not float(row.get("transient", 0.0)) > TRANSIENT
 
 
 def _geometric(rows: Sequence[dict[Any, Any]]) -> Claim:

@@ -99,8 +99,11 @@ def _mixed(arms: Sequence[NetworkArm]) -> Claim:
         return Claim(SECTION, "mixed", claim, rule=CALMER, ours=True, fails=fails)
     found = sides([value for *_, value in pairs])
     arm, noise, shown = pairs[0]
-    texts = "; ".join(f"{NOISE_NAMES[noise]} × {with_bounds(value)} ({arm.key.label})" for arm, noise, value in pairs)
-    sentence = f"The ratio of the two: {texts}. The intervals take the two as independent, so they err wide."
+    texts = []
+    for label in dict.fromkeys(arm.key.label for arm, *_ in pairs):
+        own = [f"{NOISE_NAMES[noise]} × {with_bounds(value)}" for arm, noise, value in pairs if arm.key.label == label]
+        texts.append(f"{label}: {'; '.join(own)}")
+    sentence = f"The ratio of the two, {'. '.join(texts)}. The intervals take the two as independent, so they err wide."
     figures = {"below": found.below, "above": found.above, "count": found.count}
     measured = f"× {with_bounds(shown)} ({NOISE_NAMES[noise]}, {arm.key.label})"
     verdict = direction(found.below, found.above, found.count, 1.0)

@@ -63,13 +63,13 @@ def _teacher_ece(table: pd.DataFrame) -> dict[str, Estimate]:
 
 
 def _against_one_hot(arm: NetworkArm | None, confidence: float) -> Claim:
-    named = f"the {arm.key.teacher} teacher's labels" if arm else "a Bayesian teacher's labels"
+    named = f"the {arm.key.label}'s labels" if arm else "a Bayesian teacher's labels"
     claim = f"{named} give less convergence noise than one-hot labels"
     return _below(arm, "one_hot", claim, lambda arm, noise: arm.noise_ratio(noise), confidence)
 
 
 def _against_baseline(arm: NetworkArm | None, baseline: NetworkArm | None, confidence: float) -> Claim:
-    named = f"the {arm.key.teacher} teacher's labels" if arm else "a Bayesian teacher's labels"
+    named = f"the {arm.key.label}'s labels" if arm else "a Bayesian teacher's labels"
     claim = f"{named} give less convergence noise than the deterministic teacher's"
 
     def relative(arm: NetworkArm, noise: str) -> Estimate:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.convergence.arms import ArmKey, key_of, keys_of, shades_of
 from kd_uncertainty.report.convergence.claims.noise import EXACT_TO
+from kd_uncertainty.report.figures.series import line
 from kd_uncertainty.report.figures.style import INK, MUTED, bars_of, finish, nothing_to_show, panels, safe
 from kd_uncertainty.report.frames import missing
 from kd_uncertainty.report.wording import number, value_text
@@ -106,17 +107,7 @@ def _reference(figure: go.Figure, at: tuple[int, int], ratios: Sequence[Estimate
         row=at[0],
         col=at[1],
     )
-    figure.add_scatter(
-        x=[1.0, 1.0],
-        y=[-0.6, count - 0.4],
-        mode="lines",
-        line={"width": 1, "color": MUTED},
-        name="equal",
-        showlegend=False,
-        hoverinfo="skip",
-        row=at[0],
-        col=at[1],
-    )
+    line(figure, at, [1.0, 1.0], [-0.6, count - 0.4], "equal", MUTED, first=False, dash="solid")
     ends = [abs(end - 1.0) for value in ratios for end in value if not math.isnan(end)]
     room = max(2.0 * EXACT_TO, 1.1 * max(ends, default=0.0))
     figure.update_xaxes(range=[1 - room, 1 + room], nticks=5, row=at[0], col=at[1])

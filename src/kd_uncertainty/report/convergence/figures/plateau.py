@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import Estimate, estimate_of
-from kd_uncertainty.report.convergence.arms import keys_of, rows_of, shades_of
-from kd_uncertainty.report.figures.series import Series, draw, line, log_axis
+from kd_uncertainty.report.convergence.arms import ArmKey, keys_of, rows_of, shades_of
+from kd_uncertainty.report.convergence.claims.descent import TRANSIENT, is_settled
+from kd_uncertainty.report.figures.series import Place, Series, draw, line, log_axis
 from kd_uncertainty.report.figures.style import finish, nothing_to_show, panels
 from kd_uncertainty.report.frames import missing
 from kd_uncertainty.report.wording import number, value_text
@@ -38,21 +40,8 @@ def plateau_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
         side=0.12,
     )
     second = (2, 1) if narrow else (1, 2)
-    heights, ratios = [], []
-    for index, key in enumerate(keys):
-        rows = sorted(rows_of(table, key), key=lambda row: row["learning_rate"])
-        x, law = [float(row["learning_rate"]) for row in rows], [float(row["predicted_plateau"]) for row in rows]
-        values = [estimate_of(row, "plateau") for row in rows]
-        relative = [
-            Estimate(*(end / height if height > 0.0 else float("nan") for end in value))
-            for value, height in zip(values, law, strict=True)
-        ]
-        name = "law α σ*/4"
-        line(figure, (1, 1), x, law, name if index == 0 else f"{key.label}: law", shades[key.label], first=index == 0)
-        draw(figure, (1, 1), Series(key.label, shades[key.label], x, values), first=True, floor=0.0, lines=False)
-        draw(figure, second, Series(key.label, shades[key.label], x, relative), first=False)
-        heights += values
-        ratios += relative
+    points = [_arm(figure, second, rows_of(table, key), key, shades[key.label]) for key in keys]
+    heights, ratios, settled = ([value for own in points for value in own[part]] for part in range(3))
     sizes = sorted({float(size) for size in table["learning_rate"]})
     line(figure, second, [sizes[0], sizes[-1]], [1.0, 1.0], "the law", "#7b848f", first=False, dash="solid")
     log_axis(figure, (1, 1), heights, None)
@@ -68,17 +57,50 @@ def plateau_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
             row=at[0],
             col=at[1],
         )
-    known = [value.estimate for value in ratios if value.known]
-    exact = table[table["arm"] == "exact"]
-    reached = int(exact["floor_reached"].astype(bool).sum()) if "floor_reached" in exact else 0
-    text = "Points are means over seeds with intervals, dashed lines the small-step law α σ*/4. "
-    text += f"Measured over law runs from {number(min(known), 2)} to {number(max(known), 2)}. " if known else ""
-    text += (
-        f"Exact probabilities have no plateau: they reach rounding at {reached} of {len(exact)} step sizes."
-        if len(exact)
-        else ""
+    return finish(figure, TITLE, _description(table, settled), head=130 if narrow else 110)
+
+
+Points = tuple[list[Estimate], list[Estimate], list[Estimate]]
+
+
+def _arm(figure: go.Figure, second: Place, rows: list[dict[Any, Any]], key: ArmKey, shade: str) -> Points:
+    """Draw one kind of labels; returns plateaus, their ratios to the law, and those ratios that have settled."""
+    rows = sorted(rows, key=lambda row: row["learning_rate"])
+    x, law = [float(row["learning_rate"]) for row in rows], [float(row["predicted_plateau"]) for row in rows]
+    plain = key.arm == "one_hot"
+    line(figure, (1, 1), x, law, "law α σ*/4" if plain else f"{key.label}: law", shade, first=plain)
+    found: Points = ([], [], [])
+    parts = [[row for row in rows if is_settled(row) == settled] for settled in (True, False)]
+    for own, symbol in zip(parts, ("circle", "circle-open"), strict=True):
+        values, relative = [estimate_of(row, "plateau") for row in own], [_over_law(row) for row in own]
+        at, filled = [float(row["learning_rate"]) for row in own], symbol == "circle"
+        plateaus, ratios = (Series(key.label, shade, at, shown, symbol) for shown in (values, relative))
+        draw(figure, (1, 1), plateaus, first=filled or not parts[0], floor=0.0, lines=False)
+        draw(figure, second, ratios, first=False, lines=filled)
+        found[0].extend(values)
+        found[1].extend(relative)
+        found[2].extend(relative if filled else [])
+    return found
+
+
+def _description(table: pd.DataFrame, settled: Sequence[Estimate]) -> str:
+    text = (
+        "Points are means over seeds with intervals, dashed lines the small-step law α σ*/4; hollow points still hold "
+        f"over {TRANSIENT:.0%} of the start."
     )
-    return finish(figure, TITLE, text, head=130 if narrow else 110)
+    known = [value.estimate for value in settled if value.known]
+    if known:
+        text += f" Measured over law runs from {number(min(known), 2)} to {number(max(known), 2)}."
+    exact = table[table["arm"] == "exact"]
+    if len(exact) and "floor_reached" in exact:
+        reached = int(exact["floor_reached"].astype(bool).sum())
+        text += f" Exact probabilities have no plateau: they reach rounding at {reached} of {len(exact)} step sizes."
+    return text
+
+
+def _over_law(row: Mapping[Any, Any]) -> Estimate:
+    law = float(row["predicted_plateau"])
+    return Estimate(*(end / law if law > 0.0 else math.nan for end in estimate_of(row, "plateau")))
 
 
 def _around_one(ratios: Sequence[Estimate]) -> list[float]:

@@ -10,14 +10,16 @@ import plotly.graph_objects as go
 
 from kd_uncertainty.report.comparison import Estimate
 from kd_uncertainty.report.convergence.arms import NOISE_NAMES, NetworkArm, read_arms, shades_of
+from kd_uncertainty.report.figures.series import line
 from kd_uncertainty.report.figures.style import MUTED, bars_of, finish, names_axis, nothing_to_show, panels, place, safe
 from kd_uncertainty.report.wording import number
 
 TITLE = "Convergence noise of networks, over that of one-hot labels"
 ROW = 26
 TICKS = (
-    (0.5, (0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3)),
-    (1.3, (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)),
+    (0.75, (0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3, 4)),
+    (1.4, (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)),
+    (2.4, (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)),
     (9.0, (0.01, 0.1, 1, 10, 100)),
 )
 """Ticks of a logarithmic axis by how many decades it may span at most."""
@@ -64,17 +66,7 @@ def _panel(
     values: Sequence[Estimate],
     shades: dict[str, str],
 ) -> None:
-    figure.add_scatter(
-        x=[1.0, 1.0],
-        y=[-0.6, len(arms) - 0.4],
-        mode="lines",
-        line={"width": 1, "color": MUTED},
-        name="one-hot",
-        showlegend=False,
-        hoverinfo="skip",
-        row=at[0],
-        col=at[1],
-    )
+    line(figure, at, [1.0, 1.0], [-0.6, len(arms) - 0.4], "one-hot", MUTED, first=False, dash="solid")
     known = [(rank, arm, value) for rank, (arm, value) in enumerate(zip(arms, values, strict=True)) if value.known]
     figure.add_scatter(
         x=[value.estimate for *_, value in known],
