@@ -84,7 +84,8 @@ def test_a_failed_run_says_so_and_why(client):
     parent, stages = runs(client)[2]
     assert parent.info.status == "FAILED"
     assert "torch.nn.Bilinear" in parent.data.tags["error"]
-    assert stages["students"].info.status == "FAILED"
+    failed = {name for name, run in stages.items() if run.info.status == "FAILED"}
+    assert failed in ({"students"}, {"teacher_comparison"})  # whichever trains students first
     assert stages["ingestion"].info.status == "FINISHED"
 
 
