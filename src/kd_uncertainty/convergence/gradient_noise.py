@@ -37,7 +37,7 @@ _DRAWS_AT_ONCE = 16
 class GradientNoiseOptions(Options):
     """Which teachers are compared, and how many labels are drawn for it."""
 
-    additive: Distinct[PositiveFloat] = Field((0.01, 0.05), description="variances nu of additive noise")
+    additive: Distinct[PositiveFloat] = Field((0.01, 0.05, 0.2), description="variances nu of additive noise")
     dirichlet: Distinct[PositiveFloat] = Field((0.5, 5.0), description="a of Dirichlet(a P); larger is less noisy")
     mixing: Distinct[Fraction] = Field(
         (0.25, 0.5, 0.75), description="weights of the Dirichlet teacher's targets beside one-hot labels"
