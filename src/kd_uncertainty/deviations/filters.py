@@ -3,16 +3,16 @@ r"""What gradient descent has learnt in each eigendirection, in closed form.
 A linear model with squared loss starts from weights of 0. Along an eigenvector of the inputs' covariance with
 eigenvalue l, gradient flow has learnt the share ``a = 1 - exp(-l t)`` of the least-squares solution at time t (the
 teacher's *filter*). A student trained on the outputs of the teacher stopped at T has learnt
-``b = (1 - exp(-l t')) (1 - exp(-l T))`` at its time t' (Nagarajan et al., arXiv 2301.12923, section 5). Gradient descent
-has the same filters with ``(1 - eta l)^t`` for ``exp(-l t)``, that is with the rate ``-log(1 - eta l)`` for l (see
-:func:`descent_rates`); momentum has others.
+``b = (1 - exp(-l t')) (1 - exp(-l T))`` at its time t' (Nagarajan et al., arXiv 2301.12923, the eigenspace theorem).
+Gradient descent has the same filters with ``(1 - eta l)^t`` for ``exp(-l t)``, that is with the rate
+``-log(1 - eta l)`` for l (see :func:`descent_rates`); momentum has others.
 
 **Statement.** If ``a(l1; t) = b(l1; t')`` and ``l2 < l1`` then ``b(l2; t') < a(l2; t)``: with equal progress in the top
 direction the student is behind in the lower one.
 
 **Why.** Let ``lag(l) = t' - t`` be the time by which the student must train longer to have what the teacher has at t.
-Solving ``a = b`` for t' gives ``lag(l) = log(1 + (1 - exp(-l t)) / (exp(l (T - t)) - 1)) / l``. The numerator grows less
-than in proportion to l and the denominator more, so the fraction falls with l, and
+Solving ``a = b`` for t' gives ``lag(l) = log(1 + (1 - exp(-l t)) / (exp(l (T - t)) - 1)) / l``. The numerator grows
+less than in proportion to l and the denominator more, so the fraction falls with l, and
 ``lag(l2) / lag(l1) > l1 / l2 > 1``: the lag of the lower direction is the longer, by more than the ratio of the
 eigenvalues. As b grows with t', the student that has caught up in l1 has not done so in l2.
 
