@@ -21,6 +21,11 @@ from kd_uncertainty.convergence.gradient_noise import GradientNoiseOptions
 from kd_uncertainty.convergence.neighbourhood import NeighbourhoodOptions
 from kd_uncertainty.convergence.stability import StabilityOptions
 from kd_uncertainty.convergence.world import WorldOptions
+from kd_uncertainty.deviations.confidence import ConfidenceOptions
+from kd_uncertainty.deviations.denoising import DenoisingOptions
+from kd_uncertainty.deviations.eigenspace import EigenspaceOptions
+from kd_uncertainty.deviations.study import StudyDeviationsOptions
+from kd_uncertainty.deviations.switching import SwitchingOptions
 from kd_uncertainty.networks.options import NetworkOptions
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.regression.bootstrap import BootstrapOptions
@@ -37,6 +42,7 @@ __all__ = [
     "AnalysisOptions",
     "ArmOptions",
     "ConvergenceStudyOptions",
+    "DeviationsStudyOptions",
     "ExecutionOptions",
     "IngestionOptions",
     "NetworkOptions",
@@ -172,6 +178,7 @@ class StudyOptions(Study):
     responses: ResponsesOptions = ResponsesOptions()
     students: StudentsOptions
     propagation: PropagationOptions = PropagationOptions()
+    deviations: StudyDeviationsOptions = StudyDeviationsOptions()
     teacher_comparison: TeacherComparisonOptions
     reporting: ReportingOptions = ReportingOptions()
 
@@ -213,16 +220,16 @@ class RegressionStudyOptions(Study):
 
 
 class AnalysisOptions(Options):
-    """How the convergence study's measurements are summarised."""
+    """How measurements are summarised."""
 
     confidence: Fraction = 0.95
     calibration_bins: PositiveInt = 15
 
 
 class PageOptions(Options):
-    """What the convergence study's report is called."""
+    """What the report is called."""
 
-    title: str = "How steadily students learn from noisy and exact probabilities"
+    title: str
 
 
 class ConvergenceStudyOptions(Study):
@@ -236,7 +243,19 @@ class ConvergenceStudyOptions(Study):
     neighbourhood: NeighbourhoodOptions = NeighbourhoodOptions()
     stability: StabilityOptions = StabilityOptions()
     analysis: AnalysisOptions = AnalysisOptions()
-    reporting: PageOptions = PageOptions()
+    reporting: PageOptions = PageOptions(title="How steadily students learn from noisy and exact probabilities")
+
+
+class DeviationsStudyOptions(Study):
+    """All sections of the deviations study (arXiv 2301.12923)."""
+
+    ingestion: IngestionOptions
+    deviations: ConfidenceOptions = ConfidenceOptions()
+    switching: SwitchingOptions = SwitchingOptions()
+    eigenspace: EigenspaceOptions = EigenspaceOptions()
+    denoising: DenoisingOptions = DenoisingOptions()
+    analysis: AnalysisOptions = AnalysisOptions()
+    reporting: PageOptions = PageOptions(title="Where students disobey their teacher, and whether it pays")
 
 
 class ExecutionOptions(Options):
@@ -258,4 +277,5 @@ class Parameters(Options):
     classification: StudyOptions
     regression: RegressionStudyOptions
     convergence: ConvergenceStudyOptions
+    deviations: DeviationsStudyOptions
     execution: ExecutionOptions = ExecutionOptions()

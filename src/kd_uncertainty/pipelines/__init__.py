@@ -9,6 +9,9 @@ from kedro.pipeline import Pipeline
 
 from kd_uncertainty.pipelines import (
     bootstrap,
+    denoising,
+    deviations,
+    eigenspace,
     gradient_noise,
     ingestion,
     initialisation,
@@ -20,6 +23,7 @@ from kd_uncertainty.pipelines import (
     stability,
     student_output,
     students,
+    switching,
     teacher_comparison,
     teacher_output,
     teachers,
@@ -31,9 +35,10 @@ _SECTIONS = (teacher_output, initialisation, bootstrap, student_output, remedies
 _EXPERIMENTS = (gradient_noise, neighbourhood, stability)
 """Those on distillation with Bayesian teachers (arXiv 2601.01484)."""
 _STUDIES = {
-    "classification": (*_CHAIN, teacher_comparison, reporting),
+    "classification": (*_CHAIN, deviations, teacher_comparison, reporting),
     "regression": (*_CHAIN, *_SECTIONS, reporting),
     "convergence": (ingestion, teachers, responses, *_EXPERIMENTS, reporting),
+    "deviations": (ingestion, deviations, switching, eigenspace, denoising, reporting),
 }
 
 
@@ -62,6 +67,6 @@ def study_pipeline(study: str, without: tuple[str, ...] = ()) -> Pipeline:
 
 def _create(stage: Any, study: str) -> Pipeline:
     """A stage's nodes; those that several studies share differ by what is predicted."""
-    shared = stage in (*_CHAIN, reporting)
+    shared = stage in (*_CHAIN, deviations, reporting)
     created: Pipeline = stage.create_pipeline(study) if shared else stage.create_pipeline()
     return created

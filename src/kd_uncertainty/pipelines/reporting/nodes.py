@@ -10,6 +10,7 @@ import pandas as pd
 from plotly.graph_objects import Figure
 from pydantic import BaseModel
 
+from kd_uncertainty.deviations.study import StudyDeviationsOptions
 from kd_uncertainty.options import (
     IngestionOptions,
     PropagationOptions,
@@ -96,6 +97,7 @@ def write_report(  # noqa: PLR0913, PLR0917
     responses: ResponsesOptions,
     students: StudentsOptions,
     propagation: PropagationOptions,
+    deviations: StudyDeviationsOptions,
     teacher_comparison: TeacherComparisonOptions,
     reporting: ReportingOptions,
     *figures_and_tables: Any,
@@ -109,6 +111,7 @@ def write_report(  # noqa: PLR0913, PLR0917
         "responses": responses,
         "students": students,
         "propagation": propagation,
+        "deviations": deviations,
         "teacher_comparison": teacher_comparison,
         "reporting": reporting,
     }

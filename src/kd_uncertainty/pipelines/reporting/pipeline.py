@@ -2,17 +2,28 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.reporting import convergence, nodes, regression
+from kd_uncertainty.pipelines.reporting import convergence, deviations, nodes, regression
 from kd_uncertainty.report import figures as classification
 from kd_uncertainty.report.convergence.figures import FIGURES as CONVERGENCE_FIGURES
+from kd_uncertainty.report.deviations.figures import FIGURES as DEVIATION_FIGURES
 from kd_uncertainty.report.regression import figures as regression_figures
 
-_SECTIONS = ("ingestion", "teachers", "responses", "students", "propagation", "teacher_comparison", "reporting")
+_SECTIONS = (
+    "ingestion",
+    "teachers",
+    "responses",
+    "students",
+    "propagation",
+    "deviations",
+    "teacher_comparison",
+    "reporting",
+)
 
 
 def create_pipeline(kind: str = "classification") -> Pipeline:
     """The headline, the pictures, and the page that a person reads."""
-    made = {"regression": _regression, "convergence": _convergence}.get(kind, _classification)
+    known = {"regression": _regression, "convergence": _convergence, "deviations": _deviations}
+    made = known.get(kind, _classification)
     return made()
 
 
@@ -85,6 +96,22 @@ def _convergence() -> Pipeline:
             node(
                 convergence.write_report,
                 ["summary", "stability_engine", *sections, *figures, *convergence.TABLES],
+                "report",
+                name="write_report",
+            ),
+        ]
+    )
+
+
+def _deviations() -> Pipeline:
+    sections = [f"params:{section}" for section in deviations.SECTIONS]
+    figures = [f"{name}_figure" for name in DEVIATION_FIGURES]
+    return Pipeline(
+        [
+            node(deviations.summarise, ["task", "params:analysis", *deviations.TABLES], "summary", name="summarise"),
+            node(
+                deviations.write_report,
+                ["summary", *sections, *figures, *deviations.TABLES],
                 "report",
                 name="write_report",
             ),
