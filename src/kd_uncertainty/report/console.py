@@ -11,6 +11,7 @@ from rich.text import Text
 
 from kd_uncertainty.report.comparison import Estimate, as_estimate
 from kd_uncertainty.report.convergence.console import summary_table as convergence_table
+from kd_uncertainty.report.deviations.console import summary_table as deviations_table
 from kd_uncertainty.report.regression.console import summary_table as regression_table
 from kd_uncertainty.report.wording import NOT_MEASURED, SOURCES, count_with_interval, number, percent, with_interval
 
@@ -19,7 +20,7 @@ Figures = Mapping[str, Any]
 
 def summary_table(summary: Figures) -> Table:
     """The table of the study that the summary belongs to."""
-    tables = {"regression": regression_table, "convergence": convergence_table}
+    tables = {"regression": regression_table, "convergence": convergence_table, "deviations": deviations_table}
     return tables.get(str(summary.get("study")), classification_table)(summary)
 
 

@@ -26,8 +26,8 @@ FIGURES = (
     "denoising_entries",
     "denoising_alignment",
 )
-UNBOUNDED = ("deviation_bins",)
-"""Figures whose bars are quartiles and not intervals."""
+UNBOUNDED = {"deviation_bins": "Bars are quartiles.", "eigenspace_trajectories": ""}
+"""Figures without intervals, and what to say instead."""
 
 
 def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = False) -> dict[str, go.Figure]:
@@ -56,6 +56,6 @@ def _with_level(name: str, figure: go.Figure, confidence: float) -> go.Figure:
     """The figure with the level of its intervals in its notes, where there is something to see."""
     if figure.data:
         meta = figure.layout.meta
-        text = "Bars are quartiles." if name in UNBOUNDED else f"Intervals are at {confidence:.0%}."
-        figure.update_layout(meta={**meta, "notes": [*meta["notes"], text]})
+        text = UNBOUNDED.get(name, f"Intervals are at {confidence:.0%}.")
+        figure.update_layout(meta={**meta, "notes": [*meta["notes"], *([text] if text else [])]})
     return figure
