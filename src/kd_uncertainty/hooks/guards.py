@@ -17,7 +17,6 @@ from kd_uncertainty.population.plan import make_plan
 from kd_uncertainty.population.targets import check_soft_labels
 from kd_uncertainty.regression.plan import check_draws, make_value_plan
 
-
 _PLANNED: dict[str, type[StudyOptions | RegressionStudyOptions]] = {
     "classification": StudyOptions,
     "regression": RegressionStudyOptions,
