@@ -74,6 +74,14 @@ def convergence(tmp_path_factory):
     return project
 
 
+@pytest.fixture(scope="module")
+def deviations(tmp_path_factory):
+    """A project whose small deviations study has been run once."""
+    project = Project(tmp_path_factory.mktemp("deviations_notebook"))
+    project.run("deviations")
+    return project
+
+
 def traces(figure, name):
     return {trace.meta: trace for trace in figure.data if trace.name == name}
 
@@ -187,3 +195,30 @@ def test_the_shared_law_is_the_tables(convergence):
         assert f">{best:.3f}<" in weights
     for teacher in convergence.load("convergence.teacher_error")["teacher"].unique():
         assert f"<th>{teacher}</th>" in noises
+
+
+def test_students_stand_beside_the_control_of_the_tables(deviations):
+    notebook = execute("deviations.ipynb", deviations)
+    assert ran_without_a_warning(notebook)
+    (figure,) = figures_of(notebook)
+    bins = deviations.load("deviations.deviation_bins")
+    bins = bins[(bins["teacher"] == "interpolating") & (bins["student"] == "self") & (bins["temperature"] == 4.0)]
+    for split in ("train", "test"):
+        for group in ("student", "control"):
+            (drawn,) = [trace for trace in figure.data if trace.name == f"{group}, {split}"]
+            own = bins[(bins["split"] == split) & (bins["group"] == group)]
+            np.testing.assert_array_equal(drawn.x, own["teacher_logit"])
+            np.testing.assert_array_equal(drawn.y, own["median"])
+            top = np.array(drawn.y) + drawn.error_y.array
+            np.testing.assert_allclose(top, own["upper_quartile"])
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
+    claims, slopes, gains, switching, pairs = (page for page in pages if "<table" in page)
+    for claim in deviations.load("deviations.summary")["claims"]:
+        assert claim["verdict"] in claims
+    table = deviations.load("deviations.deviations")
+    for value in table.loc[(table["statistic"] == "slope_low_quartile") & (table["split"] == "test"), "estimate"]:
+        assert f">{value:.2f}<" in slopes
+    assert "early_stopped" in gains
+    assert all(f">{name}<" in switching for name in ("to_distillation", "to_one_hot", "equal_progress"))
+    assert all(f">{model}<" in pairs for model in ("linear_squared", "mlp"))

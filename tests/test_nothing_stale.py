@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -44,9 +45,11 @@ def rerun(project: Project, params=None, **options) -> Recorder:
 
 
 def follows(first: str, compared: bool) -> list[str]:
-    """A stage and those after it; the comparison of teachers is a branch, which starts at the ingestion."""
+    """A stage and those after it, apart from branches: teachers are compared from the ingestion on, and the deviations
+    are those of the students."""
     after = STAGES[STAGES.index(first) :]
-    return [stage for stage in after if stage != "teacher_comparison" or compared]
+    branches = {"teacher_comparison": compared, "deviations": first in (*STAGES[:4], "deviations")}
+    return [stage for stage in after if branches.get(stage, True)]
 
 
 def small(project: Project) -> None:
@@ -184,22 +187,28 @@ def test_data_that_cannot_be_seen_are_named(tmp_path, caplog):
 ARTEFACTS = sorted(name.partition(".")[2] for name in study_pipeline("classification").all_outputs())
 
 
+@pytest.fixture(scope="module")
+def catalog(project):
+    return project.catalog()
+
+
 @pytest.mark.parametrize("table", [name for name in ARTEFACTS if name != "students"])
 @pytest.mark.parametrize("damage", ["truncated", "edited"])
-def test_a_damaged_artefact_is_named_and_not_used(project, table, damage, caplog):
-    path = project.path(f"classification.{table}")
+def test_a_damaged_artefact_is_named_and_not_used(catalog, table, damage, caplog):
+    catalog[f"classification.{table}"].release()  # what was loaded for good
+    path = Path(catalog[f"classification.{table}"]._filepath)
     whole = path.read_bytes()
     middle = len(whole) // 2
     path.write_bytes(whole[:middle] if damage == "truncated" else _flip(whole, middle))
     try:
         with pytest.raises(Exception, match=path.name) as error:
-            project.load(f"classification.{table}")
+            catalog.load(f"classification.{table}")
         assert path.name in str(user_error(error.value))
-        assert not project.catalog().exists(f"classification.{table}")
+        assert not catalog.exists(f"classification.{table}")
         assert path.name in caplog.text
     finally:
         path.write_bytes(whole)
-    project.load(f"classification.{table}")
+    catalog.load(f"classification.{table}")
 
 
 def test_a_damaged_artefact_is_made_again(project):

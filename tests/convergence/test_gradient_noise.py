@@ -56,7 +56,7 @@ def test_the_defaults_agree_to_one_per_cent_and_within_their_intervals():
     rest = table[~exact]
     assert (rest["ratio"] - 1.0).abs().max() < 0.01
     assert ((rest["ratio_lower"] < 1.0) & (rest["ratio_upper"] > 1.0)).all()
-    assert rest["arm"].tolist() == ["one_hot"] + ["additive"] * 2 + ["dirichlet"] * 2 + ["mixture"] * 6
+    assert rest["arm"].tolist() == ["one_hot"] + ["additive"] * 3 + ["dirichlet"] * 2 + ["mixture"] * 6
     assert table["break_even"].notna().tolist() == (table["arm"] == "additive").tolist()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .deviations.study import deviation_bins, deviations
 from .teaching import teacher_comparison
 
 ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
@@ -202,6 +203,8 @@ def make_tables() -> Tables:
         "reliability": reliability(arms),
         "response_budget": pd.DataFrame([budget_row(*key, a) for key, a in RESPONSE_VARIANCE.items()]),
         "teacher_comparison": teacher_comparison(),
+        "deviation_bins": deviation_bins(),
+        "deviations": deviations(),
     }
 
 

@@ -20,6 +20,7 @@ QUESTIONS = [
     "Where did the uncertainty go?",
     "Does theory agree?",
     "Which teacher?",
+    "Do students disobey their teacher?",
     "Reliability and quality",
     "Tables",
     "What was run",
@@ -188,7 +189,14 @@ def test_figures_that_were_stored_as_json_are_as_good(tables, task, provenance):
 def test_own_soft_labels_without_teachers_or_control(tables):
     mine = {}
     for name, frame in tables.items():
-        if name not in ("teacher_curves", "teacher_metrics", "response_budget", "teacher_comparison"):
+        if name not in (
+            "teacher_curves",
+            "teacher_metrics",
+            "response_budget",
+            "teacher_comparison",
+            "deviations",
+            "deviation_bins",
+        ):
             kept = (
                 frame[(frame["teacher"] == "ensemble") & (frame["num_responses"] == 1)] if "teacher" in frame else frame
             )
@@ -197,6 +205,7 @@ def test_own_soft_labels_without_teachers_or_control(tables):
     assert "No number of responses can be recommended: only k = 1 was measured" in text
     assert "No fit of a/k + b" in text
     assert "control" not in text
+    assert "Not measured: that takes an arm with a teacher and one with one-hot labels." in text
     assert "Not measured: the teachers were not compared" in text
 
 

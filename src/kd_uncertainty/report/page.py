@@ -78,6 +78,7 @@ def render_report(
         no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
         views=report_tables(tables, split),
         compared=[view for view in teacher_tables(table(tables, "teacher_comparison"), split) if view.rows],
+        disobeying=bool(len(table(tables, "deviations"))),
         glossary=GLOSSARY,
         has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),
         number=lambda value, places=2: number(value, places),

@@ -34,6 +34,8 @@ TABLES = (
     "plan",
     "student_curves",
     "teacher_comparison",
+    "deviation_bins",
+    "deviations",
 )
 """What the report is made from, in the order in which the nodes take them; what was not measured is None."""
 

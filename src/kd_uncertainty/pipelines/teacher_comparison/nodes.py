@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -16,11 +17,14 @@ from kd_uncertainty.comparison.recommend import recommendation
 from kd_uncertainty.comparison.students import Classroom, StudentFit
 from kd_uncertainty.comparison.table import comparison_table
 from kd_uncertainty.device import resolve_device
+from kd_uncertainty.errors import UserError
 from kd_uncertainty.options import ExecutionOptions, PropagationOptions, StudentsOptions, TeachersOptions
 from kd_uncertainty.pipelines.teachers import nodes as teacher_nodes
 from kd_uncertainty.report.figures import portable, teacher_comparison_figure
 from kd_uncertainty.teachers import collection
 from kd_uncertainty.threads import available_cores
+
+logger = logging.getLogger(__name__)
 
 
 def fit_compared_teachers(
@@ -32,10 +36,28 @@ def fit_compared_teachers(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Fit the teachers to be compared, with the network, training and seed of the study's own.
 
-    A teacher of the same name and options is therefore the same teacher.
+    A teacher of the same name and options is therefore the same teacher. Kinds that the network is not for, such as
+    dropout for one without a dropout layer, are left out with a warning.
+
+    Raises:
+        UserError: if no teacher can be fitted.
     """
-    compared = teachers.model_copy(update={"posteriors": teacher_comparison.posteriors})
-    return teacher_nodes.fit_teachers(examples, task, compared, execution)
+    fitted: dict[str, Any] = {}
+    curves: list[pd.DataFrame] = []
+    quiet = execution.model_copy(update={"progress": False})
+    posteriors = teacher_comparison.posteriors
+    for name in tqdm(posteriors, desc="compared teachers", unit="teacher", disable=not execution.progress):
+        one = teachers.model_copy(update={"posteriors": {name: posteriors[name]}})
+        try:
+            nested, table = teacher_nodes.fit_teachers(examples, task, one, quiet)
+        except UserError as error:
+            if not fitted and name == list(posteriors)[-1]:
+                raise
+            logger.warning("teacher comparison: teacher '%s' is left out: %s", name, error)
+            continue
+        fitted |= nested
+        curves.append(table)
+    return fitted, pd.concat(curves, ignore_index=True)
 
 
 def compare_teachers(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kd_uncertainty.report.arms import NO_ESTIMATE, Tables, table
+from kd_uncertainty.report.arms import NO_ESTIMATE, Tables, short_label, table, variant
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.frames import missing
 from kd_uncertainty.report.wording import ordered
@@ -100,16 +100,22 @@ def read_arms(tables: Tables) -> list[Arm]:
         rows.setdefault(key_of(row), []).append(row)
     arms = [_arm(key, own) for key, own in rows.items()]
     teachers, students = ordered([a.teacher for a in arms], TEACHERS), ordered([a.student for a in arms], STUDENTS)
-    return sorted(
-        arms, key=lambda arm: (teachers.index(arm.teacher), students.index(arm.student), arm.temperature)
-    )
+    return sorted(arms, key=lambda arm: (teachers.index(arm.teacher), students.index(arm.student), arm.temperature))
 
 
 def key_of(row: Mapping[Any, Any]) -> tuple[str, str, float]:
-    """Teacher, student and temperature of a row."""
+    """Teacher, student and temperature of a row; in a study of soft labels their kind stands for the student."""
     temperature = _number(row.get("temperature", 1.0))
-    student = str(row.get("student", row.get("target", "self")))
-    return str(row["teacher"]), student, 1.0 if math.isnan(temperature) else temperature
+    return str(row["teacher"]), str(row.get("student") or _labels(row)), 1.0 if math.isnan(temperature) else temperature
+
+
+def _labels(row: Mapping[Any, Any]) -> str:
+    """``exact``, ``label, k = 4, mixing 0.5``; ``self`` where a row says nothing of either."""
+    if "target" not in row:
+        return STUDENTS[0]
+    count = _number(row.get("num_responses", 1))
+    name = short_label(str(row["target"]), 1 if math.isnan(count) else int(count))
+    return name + variant(_number(row.get("mixing", 1.0)), 1.0, str(row.get("weighting", "average")))
 
 
 def _arm(key: tuple[str, str, float], rows: Sequence[Mapping[Any, Any]]) -> Arm:

@@ -15,7 +15,7 @@ POINTS = (0.1, 0.9)
 
 
 def filter_of(rate: float, eigenvalue: float, step: float) -> float:
-    """``1 - (1 - eta l)^t``, the share that gradient descent has learnt, with ``eta l1 = rate`` and l relative to l1."""
+    """``1 - (1 - eta l)^t``, the share that gradient descent has learnt; ``eta l1`` is the rate, l relative to l1."""
     return -math.expm1(step * math.log1p(-rate * eigenvalue))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kd_uncertainty.report.comparison import Estimate, as_estimate, difference, verdict
 from kd_uncertainty.report.deviations.arms import EARLY_STOPPED, Arm, judged, teacher_name
+from kd_uncertainty.report.deviations.claims.gains import GROUPS
 from kd_uncertainty.report.deviations.claims.switching import cells
 from kd_uncertainty.report.deviations.schedules import METRICS, Schedule, candidates, find
 from kd_uncertainty.report.findings import Finding
@@ -14,7 +15,6 @@ from kd_uncertainty.report.wording import (
     METRIC_NAMES,
     listing,
     metric_with_interval,
-    number,
     percent,
     plural,
     with_bounds,
@@ -43,13 +43,18 @@ def choice_finding(choice: Schedule, schedules: Sequence[Schedule], split: str) 
     }.get(choice.schedule, f"Choose {choice.label}")
     sentence = (
         f"{title}: of all schedules this has the lowest upper end of the validation NLL, {with_bounds(nll)} over "
-        f"{plural(choice.num_students, 'seed')}. On the {split} split, which played no part in the choice, students reach "
-        f"{_quality(choice, split)}"
+        f"{plural(choice.num_students, 'seed')}. On the {split} split, which played no part in the choice, students "
+        f"reach {_quality(choice, split)}"
     )
     others = [("labels alone", find(schedules, choice.teacher, "one_hot"))]
-    others += [(f"the {teacher_name(choice.teacher)} teacher to the end", find(schedules, choice.teacher, "distillation"))]
+    others += [
+        (f"the {teacher_name(choice.teacher)} teacher to the end", find(schedules, choice.teacher, "distillation"))
+    ]
     texts = [f"{_quality(one, split)} with {name}" for name, one in others if one is not None and one is not choice]
     sentence += f", against {listing(texts)}." if texts else "."
+    simpler = find(schedules, choice.teacher, "distillation")
+    if simpler is not None and choice.schedule in ("to_distillation", "to_one_hot") and _tied(simpler, choice):
+        sentence += " Distilling to the end cannot be told apart from it by validation NLL, and needs no switch."
     figures: dict[str, object] = {"schedule": choice.label, "validation_nll": nll.as_json()}
     return Finding("choice", title, sentence, figures=figures)
 
@@ -59,12 +64,15 @@ def _quality(one: Schedule, split: str) -> str:
     return f"accuracy {metric_with_interval('accuracy', accuracy)} and NLL {with_bounds(nll)}"
 
 
+def _tied(one: Schedule, choice: Schedule) -> bool:
+    gap = difference(one.value("nll", "validation"), choice.value("nll", "validation"))
+    return verdict(gap) == "no measurable difference"
+
+
 def rivals_finding(choice: Schedule, schedules: Sequence[Schedule]) -> Finding:
     """How many of the other schedules the measurement cannot tell apart from the choice."""
-    nll = choice.value("nll", "validation")
     others = [one for one in candidates(schedules) if one is not choice and one.value("nll", "validation").known]
-    gaps = [difference(one.value("nll", "validation"), nll) for one in others]
-    tied = [one for one, gap in zip(others, gaps, strict=True) if verdict(gap) == "no measurable difference"]
+    tied = [one for one in others if _tied(one, choice)]
     title = f"{len(tied)} of the {plural(len(others), 'other schedule')} cannot be told apart from the choice"
     names = f": {'; '.join(one.label for one in tied)}" if tied else ""
     sentence = f"{title} by validation NLL (the interval of the difference covers zero){names}."
@@ -83,10 +91,12 @@ def teacher_finding(choice: Arm, arms: Sequence[Arm], split: str) -> Finding:
     same = [arm for arm in arms if arm.student == choice.student and arm is not choice]
     tied = [arm for arm in same if verdict(difference(arm.figure("accuracy", "validation"), chosen)) != "lower"]
     if tied:
-        sentence += f"; not told apart from it: {listing(f'{teacher_name(a.teacher)}, τ = {a.temperature:g}' for a in tied)}"
+        sentence += (
+            f"; not told apart from it: {listing(f'{teacher_name(a.teacher)}, τ = {a.temperature:g}' for a in tied)}"
+        )
     texts = [
-        f"{metric_with_interval('accuracy', arm.figure('accuracy', split))} from the {teacher_name(arm.teacher)} teacher "
-        f"at τ = {arm.temperature:g}"
+        f"{metric_with_interval('accuracy', arm.figure('accuracy', split))} from the {teacher_name(arm.teacher)} "
+        f"teacher at τ = {arm.temperature:g}"
         for arm in (choice, *same)
         if arm.figure("accuracy", split).known
     ]
@@ -109,19 +119,14 @@ def pays_finding(claims: Claims) -> Finding | None:
         if below and not above
         else "Do not choose students by how much they deviate"
     )
-    texts = "; ".join(f"{name.removeprefix('all, ')} {with_bounds(one, 2)}" for name, one in zip(pays["figures"], rho, strict=True))
-    words = {"student": "of the slope itself", "difference": "of the slope above the control"}
-    for name, text in words.items():
-        texts = texts.replace(f"{name} ", f"{text} ")
-    sentence = f"{title}: over all arms the rank correlation with the gain in accuracy is {texts}."
+    words = {name: GROUPS[name.removeprefix("all, ")] for name in pays["figures"]}
+    texts = listing(f"{with_bounds(one, 2)} (slope {words[name]})" for name, one in zip(words, rho, strict=True))
+    sentence = f"{title}: over all arms the rank correlation of train slope and gain in accuracy is {texts}."
     within = claims.get("pays_within")
     if within and within["verdict"] != "not measured":
-        sentence += f" Among the students of one teacher the claim {_verb(within['verdict'])}."
+        word = "does not hold either" if within["verdict"] == pays["verdict"] == "does not hold" else within["verdict"]
+        sentence += f" That it pays among the students of one teacher {word}."
     return Finding("pays", title, sentence, str(pays["verdict"]))
-
-
-def _verb(word: str) -> str:
-    return word.replace("does not hold", "does not hold either") if word == "does not hold" else word
 
 
 def switch_finding(schedules: Sequence[Schedule], claims: Claims) -> Finding | None:
@@ -136,7 +141,9 @@ def switch_finding(schedules: Sequence[Schedule], claims: Claims) -> Finding | N
         if cheap
         else "Do not count on bringing in the teacher half-way"
     )
-    sentence = f"{title}: that recovers {_span([share for *_, share in found])} of what distillation gains on the test split"
+    sentence = (
+        f"{title}: that recovers {_span([share for *_, share in found])} of what distillation gains on the test split"
+    )
     if back:
         sentence += f", while switching from the teacher to the labels keeps {_span([share for *_, share in back])}"
     return Finding("switch", title, f"{sentence} (by teacher and metric).", str(late["verdict"]))
@@ -173,10 +180,12 @@ def early_finding(schedules: Sequence[Schedule], arms: Sequence[Arm]) -> Finding
     if gaps:
         arm, gap = gaps[0]
         sentence += (
-            f" Students of the early-stopped teacher ({arm.student}) are {with_interval(gap, percentage=True)} more "
-            "accurate than the same networks stopped when it was."
+            f" The accuracy of the early-stopped teacher’s students ({arm.student}) differs from that of the "
+            f"same networks, stopped when it was, by {with_interval(gap, percentage=True)}."
         )
-    figures: dict[str, object] = {f"{teacher}, {metric}": share.as_json() for (teacher, metric), share in shares.items()}
+    figures: dict[str, object] = {
+        f"{teacher}, {metric}": share.as_json() for (teacher, metric), share in shares.items()
+    }
     return Finding("early", title, sentence, figures=figures)
 
 
@@ -186,8 +195,13 @@ def control_finding(claims: Claims) -> Finding | None:
     if not train or not test or "not measured" in (train["verdict"], test["verdict"]):
         return None
     title = "Put a control beside every slope"
-    words = {"holds": "clear of it in all arms", "holds in part": "clear of it in some arms", "does not hold": "not clear of it"}
-    sentence = f"{title}: students’ exaggeration is {words[train['verdict']]} on training points ({train['measured']})"
-    sentence += f" and {words[test['verdict']]} on test points ({test['measured']})."
-    counts = {name: len(claim["figures"]) for name, claim in (("train", train), ("test", test))}
-    return Finding("control", title, sentence, str(train["verdict"]), {"num_arms": number(counts["train"], 0)})
+    words = {
+        "holds": "clear of it in all arms",
+        "holds in part": "clear of it in some arms",
+        "does not hold": "not clear of it",
+    }
+    sentence = (
+        f"{title}: students’ exaggeration is {words[train['verdict']]} on training points ({train['measured']}) and "
+        f"{words[test['verdict']]} on test points ({test['measured']})."
+    )
+    return Finding("control", title, sentence, str(train["verdict"]))

@@ -149,8 +149,7 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         accuracy = as_estimate(chosen["metrics"].get(split, {}).get("accuracy", {}))
         tiles += _tile(f"{split} accuracy, chosen schedule", accuracy, metric_with_interval("accuracy", accuracy))
     by_key = {claim["key"]: claim for claim in summary["claims"]}
-    late, early, pays = (as_estimate(by_key[key]["figure"]) for key in ("late", "equal_progress", "pays"))
-    tiles += _tile("of the gain, teacher from half-way on", late, with_interval(late, percentage=True))
+    early, pays = (as_estimate(by_key[key]["figure"]) for key in ("equal_progress", "pays"))
     tiles += _tile("of the gain, stopping early alone", early, with_interval(early, percentage=True))
     tiles += _tile("rank correlation, deviation and gain", pays, with_bounds(pays, 2))
     measured = [claim for claim in summary["claims"] if claim["verdict"] != "not measured"]
@@ -179,7 +178,7 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
     parts = [f"{count} {names.get(name, name)}" for name, count in summary["num_seeds"].items()]
     return [
         *([f"The figures rest on {listing(parts)}."] if parts else []),
-        f"Brackets are {summary['confidence']:.0%} intervals over them, those of rank correlations over arms. Students and "
-        "controls of a seed share start and batches, and differences are paired.",
+        f"Brackets are {summary['confidence']:.0%} intervals over them, those of rank correlations over arms. Students "
+        "and controls of a seed share start and batches, and differences are paired.",
         "A claim’s verdict follows from the figures by the rule beside it.",
     ]

@@ -103,7 +103,9 @@ def schedule_json(one: Schedule) -> dict[str, Any]:
         "switch": one.switch,
         "label": one.label,
         "num_students": one.num_students,
-        **{name: _nested({cell: value.as_json() for cell, value in figures.items()}) for name, figures in parts.items()},
+        **{
+            name: _nested({cell: value.as_json() for cell, value in figures.items()}) for name, figures in parts.items()
+        },
     }
 
 
@@ -142,17 +144,19 @@ def _num_seeds(tables: Tables) -> dict[str, int]:
 def _caveats(arms: Sequence[Arm], schedules: Sequence[Schedule], tables: Tables) -> list[str]:
     notes = [
         "The data set, its split and its label noise are one draw; no interval covers another.",
-        "The class is the one that the teacher chooses, which favours the teacher: any other network looks less sure of "
-        "it. Only what students have beyond their control is due to distillation.",
+        "The class is the one that the teacher chooses, which favours the teacher: any other network looks less sure "
+        "of it. Only what students have beyond their control is due to distillation.",
     ]
     if arms:
         notes.append(
-            "The correlation with the gain is over a handful of arms that share teachers and controls. It says what goes "
-            "together, not what causes what."
+            "The correlation with the gain is over a handful of arms that share teachers and controls. It says what "
+            "goes together, not what causes what."
         )
     if schedules:
         notes.append("In the switching experiment each teacher was trained once: the intervals do not cover another.")
-        lost = [one for one in schedules if one.schedule == "distillation" and not one.recovered("accuracy", SPLIT).known]
+        lost = [
+            one for one in schedules if one.schedule == "distillation" and not one.recovered("accuracy", SPLIT).known
+        ]
         if lost:
             notes.append("Distillation gained nothing that could be measured in places; there is no share of it there.")
     if len(table(tables, "denoising_entries")) or len(table(tables, "eigenspace_pairs")):

@@ -12,7 +12,11 @@ from kd_uncertainty.report.deviations.schedules import Schedule, candidates
 from kd_uncertainty.report.tables import TableView
 from kd_uncertainty.report.wording import NOT_MEASURED, metric_with_interval, number, with_bounds, with_interval
 
-ARM: tuple[Column, ...] = (("teacher", "teacher", "text"), ("student", "student", "text"), ("temperature", "τ", "value"))
+ARM: tuple[Column, ...] = (
+    ("teacher", "teacher", "text"),
+    ("student", "student", "text"),
+    ("temperature", "τ", "value"),
+)
 WORLD: tuple[Column, ...] = (("signal", "signal", "text"), ("similarity", "similarity", "value"))
 COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
     "deviations": (
@@ -37,6 +41,16 @@ COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("lower", "from", "value"),
             ("upper", "to", "value"),
             ("num_arms", "arms", "count"),
+        ),
+    ),
+    "switching_teachers": (
+        "Teachers of the switching experiment",
+        (
+            ("teacher", "teacher", "text"),
+            ("split", "split", "text"),
+            ("metric", "figure", "text"),
+            ("epochs", "epochs", "count"),
+            ("estimate", "value", "estimate"),
         ),
     ),
     "eigenspace_pairs": (

@@ -36,10 +36,12 @@ FIGURES = (
     "student_quality",
     "training_curves",
     "teacher_comparison",
+    "deviation_bins",
+    "deviations",
 )
 """All figures of the page, in the order in which the node of the report takes them."""
-CHAIN_FIGURES = FIGURES[:-1]
-"""Those that the reporting stage draws; the teacher comparison draws its own."""
+CHAIN_FIGURES = FIGURES[:6]
+"""Those that the reporting stage draws; the comparison of teachers and the deviations draw their own."""
 
 
 def make_figures(tables: Tables, split: str = "test", *, narrow: bool = False) -> dict[str, go.Figure]:
@@ -50,6 +52,9 @@ def make_figures(tables: Tables, split: str = "test", *, narrow: bool = False) -
         split: The split to show; the response curve shows the validation split, on which it is fitted.
         narrow: For narrow screens: one panel below the other.
     """
+    # Imported here, since the figures of other studies use the modules of this package.
+    from kd_uncertainty.report.deviations.figures import bins_figure, deviations_figure
+
     components = table(tables, "variance_components")
     arms = read_arms({"arm_metrics": table(tables, "arm_metrics")})
     chosen = [best([arm for arm in arms if arm.teacher == name]) for name in sorted({arm.teacher for arm in arms})]
@@ -67,4 +72,6 @@ def make_figures(tables: Tables, split: str = "test", *, narrow: bool = False) -
             table(tables, "teacher_curves"), table(tables, "student_curves"), table(tables, "plan"), narrow=narrow
         ),
         "teacher_comparison": teacher_comparison_figure(table(tables, "teacher_comparison"), narrow=narrow),
+        "deviation_bins": bins_figure(table(tables, "deviation_bins"), narrow=narrow),
+        "deviations": deviations_figure(table(tables, "deviations"), narrow=narrow),
     }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kd_uncertainty.report.claims import Claim
-from kd_uncertainty.report.comparison import Estimate, difference
-from kd_uncertainty.report.deviations.arms import EARLY_STOPPED, INTERPOLATING, Arm, judged, reference_temperature
+from kd_uncertainty.report.comparison import difference
+from kd_uncertainty.report.deviations.arms import EARLY_STOPPED, INTERPOLATING, Arm, judged
 from kd_uncertainty.report.rules import Verdict
 from kd_uncertainty.report.wording import number, percent, with_bounds, with_interval
 
@@ -21,8 +21,8 @@ CLEAR = (
     "standard errors; in part if in some arm"
 )
 SHARES = (
-    f"holds if in every arm the share is at least {MOST:g}, the control's at most {HALF:g}, and the interval of the "
-    "difference above 0; in part if in some arm, or if only the difference is"
+    f"holds if in every arm the share is at least {MOST:.0%}, the control's at most {HALF:.0%}, and the interval of "
+    "the difference above 0; in part if in some arm, or if only the difference is"
 )
 NONE = (
     f"holds if in no arm the interval lies above 1 with students more than {ERRORS:g} standard errors above the "
@@ -33,18 +33,24 @@ HOTTER = "holds if the interval of the difference between highest and lowest tem
 TEACHER = "the teacher does not fit its training labels, the temperature is near 1, or training is too short"
 UNSEEN = "the control is surer or less sure than the teacher for reasons of its own, such as longer training"
 
-Measure = Callable[[Arm], bool]
-
 
 def confidence_claims(arms: Sequence[Arm]) -> list[Claim]:
     """Slopes and shares on training and test points, the control alone, temperature, and the early-stopped teacher."""
     own, early = judged(arms), judged(arms, EARLY_STOPPED)
     where = "where the teacher is least sure, students of an interpolating teacher exaggerate its doubts"
     return [
-        _exaggeration(own, "train_slope", f"on training points, {where} (slope above 1)", "slope_low_quartile", "train"),
-        _exaggeration(own, "train_all", "so they do over all training points", "slope", "train"),
+        _exaggeration(
+            own, "train_slope", f"on training points, {where} (slope above 1)", "slope_low_quartile", "train"
+        ),
+        _exaggeration(own, "train_all", "they exaggerate them over all training points together", "slope", "train"),
         _shares(own),
-        _exaggeration(own, "test_slope", "the same shows on test points", "slope_low_quartile", "test"),
+        _exaggeration(
+            own,
+            "test_slope",
+            "they exaggerate them on test points, where the teacher is least sure",
+            "slope_low_quartile",
+            "test",
+        ),
         _control(own),
         _temperature(arms),
         _early(early),
@@ -65,14 +71,18 @@ def in_all(hits: Sequence[bool]) -> Verdict:
 
 def _known(arms: Sequence[Arm], statistic: str, split: str) -> list[Arm]:
     return [
-        arm for arm in arms if arm.figure(statistic, split).measured and not math.isnan(arm.standard_errors(statistic, split))
+        arm
+        for arm in arms
+        if arm.figure(statistic, split).measured and not math.isnan(arm.standard_errors(statistic, split))
     ]
 
 
 def _beside(arm: Arm, statistic: str, split: str) -> str:
     """``self: 1.49 [1.40, 1.58], control 0.99 [0.90, 1.05], 8.1 standard errors apart``."""
     pair = with_bounds(arm.figure(statistic, split), 2), with_bounds(arm.beside(statistic, split), 2)
-    return f"{arm.student}: {pair[0]}, control {pair[1]} ({number(arm.standard_errors(statistic, split), 1)} s.e. apart)"
+    return (
+        f"{arm.student}: {pair[0]}, control {pair[1]} ({number(arm.standard_errors(statistic, split), 1)} s.e. apart)"
+    )
 
 
 def _texts(arms: Sequence[Arm], statistic: str, split: str) -> str:
@@ -93,7 +103,7 @@ def _json(arms: Sequence[Arm], statistic: str, split: str) -> dict[str, object]:
 
 def _measured(arm: Arm, statistic: str, split: str) -> str:
     control = with_bounds(arm.beside(statistic, split), 2)
-    return f"{with_bounds(arm.figure(statistic, split), 2)}, control {control} ({arm.student})"
+    return f"{arm.student} {with_bounds(arm.figure(statistic, split), 2)}, control {control}"
 
 
 def _exaggeration(arms: Sequence[Arm], key: str, claim: str, statistic: str, split: str) -> Claim:
@@ -137,11 +147,13 @@ def _shares(arms: Sequence[Arm]) -> Claim:
         f"{with_interval(arm.beside(statistic, split), percentage=True)}"
         for arm in arms
     )
-    sentence = f"The share below the teacher, {arms[0].num_students} seeds, τ = {arms[0].temperature:g}. {'; '.join(texts)}."
+    sentence = (
+        f"The share below the teacher, {arms[0].num_students} seeds, τ = {arms[0].temperature:g}. {'; '.join(texts)}."
+    )
     shown = arms[0]
     measured = (
-        f"{with_interval(shown.figure(statistic, split), percentage=True)}, control "
-        f"{percent(shown.beside(statistic, split).estimate)} ({shown.student})"
+        f"{shown.student} {with_interval(shown.figure(statistic, split), percentage=True)}, control "
+        f"{percent(shown.beside(statistic, split).estimate)}"
     )
     figure, figures = shown.figure(statistic, split), _json(arms, statistic, split)
     return Claim(SECTION, "train_share", claim, measured, figure, SHARES, verdict, sentence, False, figures, fails)
@@ -149,7 +161,9 @@ def _shares(arms: Sequence[Arm]) -> Claim:
 
 def _control(arms: Sequence[Arm]) -> Claim:
     """Whether a slope above 1 says anything by itself."""
-    claim = "on test points a network that never saw the teacher has a slope above 1 as well, so that alone shows nothing"
+    claim = (
+        "on test points a network that never saw the teacher has a slope above 1 as well, so that alone shows nothing"
+    )
     statistic, split = "slope_low_quartile", "test"
     arms = [arm for arm in arms if arm.beside(statistic, split).measured]
     if not arms:
@@ -189,7 +203,8 @@ def _temperature(arms: Sequence[Arm]) -> Claim:
     gaps = [difference(hot.figure(statistic, split), cold.figure(statistic, split)) for cold, hot in pairs]
     cold, hot = pairs[0]
     texts = "; ".join(
-        f"{hot.student} {with_bounds(hot.figure(statistic, split), 2)} against {with_bounds(cold.figure(statistic, split), 2)}"
+        f"{hot.student} {with_bounds(hot.figure(statistic, split), 2)} against "
+        f"{with_bounds(cold.figure(statistic, split), 2)}"
         for cold, hot in pairs
     )
     sentence = (
@@ -211,10 +226,10 @@ def _early(arms: Sequence[Arm]) -> Claim:
         return Claim(SECTION, "early_stopped", claim, rule=NONE, ours=True, fails=fails)
     hits = [exceeds(arm, statistic, split) for arm in arms]
     verdict: Verdict = "holds" if not any(hits) else "holds in part" if 2 * sum(hits) < len(hits) else "does not hold"
-    kept = [arm.figure(statistic, split, "control") for arm in arms]
+    kept = arms[0].figure(statistic, split, "control")
     sentence = (
         f"The slope beside a control that stopped with the teacher, {_texts(arms, statistic, split)} A control that "
-        f"trains on has {with_bounds(Estimate(*kept[0]), 2)} ({arms[0].student}) for that reason alone."
+        f"trains on has {with_bounds(kept, 2)} ({arms[0].student}) for that reason alone."
     )
     return Claim(
         SECTION,
@@ -229,6 +244,3 @@ def _early(arms: Sequence[Arm]) -> Claim:
         _json(arms, statistic, split),
         fails,
     )
-
-
-__all__ = ["SECTION", "confidence_claims", "exceeds", "in_all", "reference_temperature"]

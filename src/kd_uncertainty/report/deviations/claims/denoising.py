@@ -22,16 +22,25 @@ NONE_LEFT = 0.01
 SIGNALS = {"top": "the top covariance block", "spread": "all directions alike"}
 MORE = "holds if the interval of the change with the similarity lies above 0 for every signal; in part if for some"
 SELECTIVE = (
-    "holds if, of the earliest teacher, the flip rate exceeds the false one with the interval of the difference above 0 "
-    "in every setting; in part if in some"
+    "holds if, of the earliest teacher, the flip rate exceeds the false one with the interval of the difference above "
+    "0 in every setting; in part if in some"
 )
 FALLS = (
     "holds if the interval of the change from the earliest to the latest teacher lies below 0 and the rank correlation "
     f"with its training time is at most −{MONOTONE:g} in every setting; in part if in some"
 )
-GONE = f"holds if the upper end of the latest teacher's flip rate is at most {NONE_LEFT:.0%} in every setting; in part if in some"
-BETTER = "holds if the gain's interval lies above 0 at nearly all times, for all early teachers and similarities; in part if more often above than below"
-WORSE = BETTER.replace("above 0", "below 0").replace("above than below", "below than above")
+GONE = (
+    f"holds if the upper end of the latest teacher's flip rate is at most {NONE_LEFT:.0%} in every setting; in part if "
+    "in some"
+)
+BETTER = (
+    "holds if the gain's interval lies above 0 for nearly all times, early teachers and similarities, and never below; "
+    "in part if more often above than below"
+)
+WORSE = (
+    "holds if the gain's interval lies below 0 for nearly all times, early teachers and similarities, and never above; "
+    "in part if more often below than above"
+)
 EXACT = "the student's probabilities already are near the true ones"
 Row = dict[str, Any]
 
@@ -52,11 +61,11 @@ def denoising_claims(entries: pd.DataFrame, alignment: pd.DataFrame, confidence:
 def groups(entries: pd.DataFrame) -> list[tuple[str, list[Row]]]:
     """The trained teachers' rows by training time, of each signal, similarity and step of the student."""
     found = []
-    for (signal, similarity, step), own in choose(entries, teacher="trained").groupby(
-        ["signal", "similarity", "student_step"], sort=False
-    ):
+    trained = choose(entries, teacher="trained")
+    for key, own in trained.groupby(["signal", "similarity", "student_step"], sort=False):
+        signal, similarity, step = (str(part) for part in key)
         rows = own.sort_values("teacher_step").to_dict("records")
-        name = f"{signal}, similarity {similarity:g}, student after {plural(int(step), 'step')}"
+        name = f"{signal}, similarity {float(similarity):g}, student after {plural(int(float(step)), 'step')}"
         found.append((name, [{str(key): value for key, value in row.items()} for row in rows]))
     return found
 
@@ -104,9 +113,7 @@ def _first(frame: pd.DataFrame, column: str) -> float:
 
 def _selective(entries: pd.DataFrame) -> Claim:
     claim = "an early teacher turns destructive entries round, and more of them than of the harmless ones"
-    found = {
-        name: (estimate_of(rows[0], "flip"), estimate_of(rows[0], "false_flip")) for name, rows in groups(entries)
-    }
+    found = {name: (estimate_of(rows[0], "flip"), estimate_of(rows[0], "false_flip")) for name, rows in groups(entries)}
     found = {name: pair for name, pair in found.items() if pair[0].measured and pair[1].measured}
     if not found:
         return Claim(SECTION, "selective", claim, rule=SELECTIVE, fails=EXACT)
@@ -114,8 +121,8 @@ def _selective(entries: pd.DataFrame) -> Claim:
     name = min(gaps, key=lambda one: gaps[one].estimate)
     best = max(gaps, key=lambda one: gaps[one].estimate)
     texts = listing(
-        f"{with_interval(found[one][0], percentage=True)} against {with_interval(found[one][1], percentage=True)} of the "
-        f"harmless ones ({one})"
+        f"{with_interval(found[one][0], percentage=True)} against {with_interval(found[one][1], percentage=True)} of "
+        f"the harmless ones ({one})"
         for one in dict.fromkeys((best, name))
     )
     sentence = f"Turned round by the earliest teacher, where the most and the least: {texts}."
@@ -140,9 +147,9 @@ def _falls(entries: pd.DataFrame) -> Claim:
     rows = found[0][1]
     first, last = estimate_of(rows[0], "flip"), estimate_of(rows[-1], "flip")
     sentence = (
-        f"From {with_interval(first, percentage=True)} after {plural(int(rows[0]['teacher_step']), 'step')} of the teacher to "
-        f"{with_interval(last, percentage=True)} after {int(rows[-1]['teacher_step']):,} ({found[0][0]}); it falls in "
-        f"{sum(hits)} of {len(found)} settings, by {number(100 * -max(c.estimate for c in changes), 0)} to "
+        f"From {with_interval(first, percentage=True)} after {plural(int(rows[0]['teacher_step']), 'step')} of the "
+        f"teacher to {with_interval(last, percentage=True)} after {int(rows[-1]['teacher_step']):,} ({found[0][0]}); "
+        f"it falls in {sum(hits)} of {len(found)} settings, by {number(100 * -max(c.estimate for c in changes), 0)} to "
         f"{number(100 * -min(c.estimate for c in changes), 0)} percentage points."
     )
     measured = f"{with_interval(changes[0], percentage=True)} from first to last", changes[0]
@@ -168,8 +175,8 @@ def _gone(entries: pd.DataFrame) -> Claim:
     name = max(rates, key=lambda one: rates[one].upper)
     steps, fitted = int(found[name]["teacher_step"]), estimate_of(found[name], "teacher_accuracy")
     sentence = (
-        f"After {steps:,} steps, when the teacher fits {with_interval(fitted, percentage=True)} of its labels, the flip "
-        f"rate is at most {with_interval(rates[name], percentage=True)} ({name})."
+        f"After {steps:,} steps, when the teacher fits {with_interval(fitted, percentage=True)} of its labels, the "
+        f"flip rate is at most {with_interval(rates[name], percentage=True)} ({name})."
     )
     verdict = in_all([rate.upper <= NONE_LEFT for rate in rates.values()])
     measured = f"at most {with_interval(rates[name], percentage=True)}", rates[name]
@@ -180,14 +187,15 @@ def _gone(entries: pd.DataFrame) -> Claim:
 def early_gains(alignment: pd.DataFrame, signal: str, quantity: str) -> list[Row]:
     """The rows of all trained teachers but the latest, at all times of the student."""
     own = choose(alignment, signal=signal, quantity=quantity, teacher="trained")
-    own = own[own["teacher_step"] < own["teacher_step"].max()] if own["teacher_step"].nunique() > 1 else own
+    earlier = own[own["teacher_step"] < own["teacher_step"].max()]
+    own = earlier if len(earlier) else own
     return [{str(key): value for key, value in row.items()} for row in own.to_dict("records")]
 
 
 def _alignment(alignment: pd.DataFrame, signal: str, quantity: str, confidence: float) -> Claim:
-    rises = signal == "top"
+    rises, noun = signal == "top", "weights" if quantity == "weights" else "gradients"
     claim = (
-        f"signal in {SIGNALS[signal]}: an early teacher's students have {quantity}{'s' * (quantity == 'gradient')} that point "
+        f"signal in {SIGNALS[signal]}: an early teacher's students have {noun} that point "
         f"{'closer to' if rises else 'further from'} the truth than one-hot students'"
     )
     rule = BETTER if rises else WORSE
@@ -201,12 +209,16 @@ def _alignment(alignment: pd.DataFrame, signal: str, quantity: str, confidence: 
     if not found.count:
         return Claim(SECTION, key, claim, rule=rule, fails=fails)
     last = max(row["student_step"] for row in rows)
-    ends = [row for row in rows if row["student_step"] == last and row["similarity"] == max(r["similarity"] for r in rows)]
+    ends = [
+        row for row in rows if row["student_step"] == last and row["similarity"] == max(r["similarity"] for r in rows)
+    ]
     shown = estimate_of(ends[0], "gain") if ends else NO_ESTIMATE
-    texts = "; ".join(f"{with_bounds(estimate_of(row, 'gain'), 3)} (teacher after {int(row['teacher_step'])})" for row in ends)
+    texts = "; ".join(
+        f"{with_bounds(estimate_of(row, 'gain'), 3)} (teacher after {int(row['teacher_step'])})" for row in ends
+    )
     sentence = (
-        f"Gain in cosine over one-hot students: {found.text('0')}. {_by_time(rows)} After {int(last):,} steps at similarity "
-        f"{ends[0]['similarity']:g}: {texts}."
+        f"Gain in cosine over one-hot students: {found.text('0')}. {_by_time(rows)} After {int(last):,} steps at "
+        f"similarity {ends[0]['similarity']:g}: {texts}."
     )
     right, wrong = (found.above, found.below) if rises else (found.below, found.above)
     verdict = direction(right, wrong, found.count, confidence)
@@ -216,7 +228,7 @@ def _alignment(alignment: pd.DataFrame, signal: str, quantity: str, confidence: 
 
 
 def _by_time(rows: Sequence[Row]) -> str:
-    """``By the student's steps, above and below: 1: 9 and 0; 10: 0 and 9.``"""
+    """At which steps of the student the gain lies above 0, and at which below."""
     texts = []
     for step in sorted({row["student_step"] for row in rows}):
         own = sides([estimate_of(row, "gain") for row in rows if row["student_step"] == step], 0.0)

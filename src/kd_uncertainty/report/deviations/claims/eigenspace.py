@@ -17,11 +17,13 @@ from kd_uncertainty.report.wording import number, with_bounds
 
 SECTION = "eigenspace"
 COLUMNS = ("model", "descent", "start", "teacher_stop", "role", "record_every", "coarse", "share")
+HALF = 0.5
+"""The share by chance, which has to be exceeded and not just reached."""
 MODELS = {
     "linear_squared": (0.99, "linear models with squared loss", "the theorem"),
     "linear_cross_entropy": (0.8, "linear models with cross-entropy", ""),
     "random_features": (0.8, "random features with squared loss", ""),
-    "mlp": (0.5, "the first layer of a network", ""),
+    "mlp": (HALF, "the first layer of a network", ""),
 }
 """Share of direction pairs with the student behind that is expected, and the model in words."""
 FAILS = {
@@ -31,8 +33,14 @@ FAILS = {
     "mlp": "student and teacher start apart: two networks then differ in their directions without any distillation",
 }
 MISSED = "holds if the share's interval lies below {:g} in every setting; in part if in some"
-ABOVE = "holds if students exceed the control with the interval of the difference above 0 in every setting; in part if in some"
-COARSER = "holds if the coarsest record of the student gives a share below the one of every step, intervals apart, in every setting; in part if in some"
+ABOVE = (
+    "holds if students exceed the control with the interval of the difference above 0 in every setting; in part if in "
+    "some"
+)
+COARSER = (
+    "holds if the coarsest record of the student gives a share below the one of every step, intervals apart, in every "
+    "setting; in part if in some"
+)
 
 
 def eigenspace_claims(trajectories: pd.DataFrame, pairs: pd.DataFrame, confidence: float) -> list[Claim]:
@@ -74,10 +82,13 @@ def _known(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _share(pairs: pd.DataFrame, model: str) -> Claim:
     expected, words, source = MODELS[model]
+    reaches = f"is at least {expected:g}" if expected > HALF else f"lies above {expected:g}"
     claim = f"{words}: at equal progress in the top direction the student is behind in the lower one"
-    claim += f" in {'every' if source else 'at least ' + format(expected, '.0%') + ' of the'} pair{'' if source else 's'}"
+    claim += (
+        f" in {'every' if source else 'at least ' + format(expected, '.0%') + ' of the'} pair{'' if source else 's'}"
+    )
     claim = claim.replace("at least 50%", "more than half")
-    rule = f"holds if the share's interval reaches {expected:g} or more with its lower end in every setting; in part if in some"
+    rule = f"holds if the lower end of the share's interval {reaches} in every setting; in part if in some"
     rows = _known(settings(pairs, model=model))
     if not rows:
         return Claim(SECTION, model, claim, rule=rule, fails=FAILS[model])
@@ -91,7 +102,7 @@ def _share(pairs: pd.DataFrame, model: str) -> Claim:
 
 
 def _reaches(share: Estimate, expected: float) -> bool:
-    return share.lower > expected if expected == 0.5 else share.lower >= expected
+    return share.lower >= expected if expected > HALF else share.lower > expected
 
 
 def _control(pairs: pd.DataFrame) -> Claim:
@@ -110,9 +121,7 @@ def _control(pairs: pd.DataFrame) -> Claim:
     verdict = in_all([estimate_of(row, "share").lower > 0.0 for row in rows])
     measured = f"difference {with_bounds(shown, 3)}, the least of {len(rows)} settings"
     sentence = f"Student minus control, paired over seeds: {texts}."
-    return Claim(
-        SECTION, "mlp_control", claim, measured, shown, ABOVE, verdict, sentence, True, figures, FAILS["mlp"]
-    )
+    return Claim(SECTION, "mlp_control", claim, measured, shown, ABOVE, verdict, sentence, True, figures, FAILS["mlp"])
 
 
 def _momentum(pairs: pd.DataFrame) -> Claim:
@@ -145,10 +154,10 @@ def _recording(pairs: pd.DataFrame) -> Claim:
     hits = [after.upper < before.lower for _, before, after in found]
     row, before, after = min(found, key=lambda cell: cell[2].estimate - cell[1].estimate)
     every = number(float(row["record_every"]), 0)
+    worst = f"{row['model'].replace('_', ' ')}, {_where(row)}"
     sentence = (
         f"Recorded every {every} steps, the student's share falls with intervals apart in {sum(hits)} of {len(found)} "
-        f"settings; the most from {with_bounds(before, 3)} to {with_bounds(after, 3)} ({row['model'].replace('_', ' ')}, "
-        f"{_where(row)})."
+        f"settings; the most from {with_bounds(before, 3)} to {with_bounds(after, 3)} ({worst})."
     )
     measured = f"{with_bounds(after, 3)} instead of {with_bounds(before, 3)}, at worst"
     figures = {"fell": sum(hits), "count": len(found)}

@@ -19,11 +19,11 @@ COLUMNS = ("arms", "split", "statistic", "group", "correlation")
 STATISTIC, PLACE = "slope_low_quartile", "train"
 """The deviation that is judged, where the paper measures it."""
 GROUPS = {"student": "itself", "difference": "above the control"}
-"""Arms share the luck of their control in the gain and in what lies above it, so that the slope itself stands beside."""
+"""Arms share their control's luck in the gain and in what lies above it, so that the slope itself stands beside."""
 GAINS = "holds if the interval of the gain lies above 0 in every arm; in part if in more than lie below"
 PAYS = (
-    "holds if the intervals of both rank correlations lie above 0, of the slope itself and of the slope above the control; "
-    "in part if more lie above than below"
+    "holds if the intervals of both rank correlations lie above 0, of the slope itself and of the slope above the "
+    "control; in part if more lie above than below"
 )
 WITHIN = PAYS.replace("both rank correlations lie above 0,", "both rank correlations lie above 0 for every teacher,")
 FEW = "arms are few: with six of them a rank correlation has to be nearly 1 to be told from none"
@@ -68,7 +68,9 @@ def _gain(arms: Sequence[Arm]) -> Claim:
     measured = f"+ {with_interval(shown.gain('test'), percentage=True)} ({shown.student})"
     figures = {arm.label: arm.gain("test").as_json() for arm in known}
     verdict = direction(found.above, found.below, found.count, 1.0)
-    return Claim(SECTION, "accuracy", claim, measured, shown.gain("test"), GAINS, verdict, sentence, False, figures, fails)
+    return Claim(
+        SECTION, "accuracy", claim, measured, shown.gain("test"), GAINS, verdict, sentence, False, figures, fails
+    )
 
 
 def _pays(table: pd.DataFrame) -> Claim:
@@ -88,7 +90,8 @@ def _ranked(key: str, claim: str, rule: str, found: Sequence[Correlation], *, ou
         return Claim(SECTION, key, claim, rule=rule, ours=ours, fails=FEW)
     counted = sides([rho for *_, rho, _ in found], 0.0)
     texts = "; ".join(
-        f"{'all arms' if arms == 'all' else teacher_name(arms)}, slope {GROUPS[group]}: {with_bounds(rho, 2)} ({count} arms)"
+        f"{'all arms' if arms == 'all' else teacher_name(arms)}, slope {GROUPS[group]}: {with_bounds(rho, 2)} "
+        f"({count} arms)"
         for arms, group, rho, count in found
     )
     sentence = f"Rank correlation of the train slope with the gain in test accuracy, bootstrap over arms. {texts}."
@@ -96,7 +99,7 @@ def _ranked(key: str, claim: str, rule: str, found: Sequence[Correlation], *, ou
         sentence += " What the control’s luck adds turns the sign, so nothing can be said."
     elif counted.below:
         sentence += " Where it can be told from 0 it is negative: the arms that deviate least gain most."
-    arms, group, shown, _ = found[0]
+    _, group, shown, _ = found[0]
     measured = f"rank correlation {with_bounds(shown, 2)} (slope {GROUPS[group]})"
     figures = {f"{arms}, {group}": rho.as_json() for arms, group, rho, _ in found}
     verdict = direction(counted.above, counted.below, counted.count, 1.0)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from kd_uncertainty.report.claims import Claim
-from kd_uncertainty.report.comparison import Estimate, difference, verdict as compared
+from kd_uncertainty.report.comparison import Estimate, difference
+from kd_uncertainty.report.comparison import verdict as compared
 from kd_uncertainty.report.deviations.arms import teacher_name
 from kd_uncertainty.report.deviations.claims.confidence import in_all
 from kd_uncertainty.report.deviations.schedules import HALF, METRICS, Schedule, find, teachers_of
@@ -15,9 +16,9 @@ from kd_uncertainty.report.wording import METRIC_NAMES, listing, with_interval
 SECTION = "switching"
 SPLIT = "test"
 ENOUGH = 0.7
-LATE = f"holds if the share of the gain is at least {ENOUGH:.0%} by every metric for every teacher; in part if in some cell"
+LATE = f"holds if the share of the gain is at least {ENOUGH:.0%} by every metric and teacher; in part if in some cell"
 DEPENDS = (
-    "holds if the interval of the difference between the teachers' shares leaves 0 out by every metric; in part if by one"
+    "holds if the interval of the difference between the teachers' shares excludes 0 by every metric; in part if by one"
 )
 MORE = "holds if the share's interval lies below 1 by every metric for every teacher; in part if in some cell"
 NOISELESS = "labels have no noise: there is then no gain that could be recovered"
@@ -73,7 +74,7 @@ def _late(schedules: Sequence[Schedule]) -> Claim:
 
 
 def _reverse(schedules: Sequence[Schedule]) -> Claim:
-    claim = "what distillation first and labels from the middle on keep of the gain depends on whether the teacher interpolates"
+    claim = "distillation first, labels from the middle on: what is kept depends on whether the teacher interpolates"
     fails = "students go on long enough to fit the labels: then both lose the gain"
     found = cells(schedules, "to_one_hot", HALF)
     teachers = list(dict.fromkeys(teacher for teacher, *_ in found))[:2]
@@ -110,8 +111,8 @@ def _equal_progress(schedules: Sequence[Schedule]) -> Claim:
     below = sum(one.upper < 1.0 for *_, one in found)
     sentence = (
         "Students of labels alone, stopped where their training loss is that of the distilled ones, at "
-        f"{listing(stops.values())}, have of distillation's gain on the test split: {_texts(found)}. That is surely less "
-        f"than all of it in {below} of {len(found)} cells."
+        f"{listing(stops.values())}, have of distillation's gain on the test split: {_texts(found)}. That is surely "
+        f"less than all of it in {below} of {len(found)} cells."
     )
     verdict = in_all([one.upper < 1.0 for *_, one in found])
     return Claim(SECTION, "equal_progress", claim, measured, share, MORE, verdict, sentence, True, _json(found), fails)

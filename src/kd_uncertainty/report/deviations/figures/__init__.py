@@ -14,7 +14,7 @@ from kd_uncertainty.report.deviations.figures.slopes import deviations_figure
 from kd_uncertainty.report.deviations.figures.switching import switching_figure
 from kd_uncertainty.report.deviations.figures.trajectories import trajectories_figure
 
-__all__ = ["FIGURES", "make_figures"]
+__all__ = ["FIGURES", "bins_figure", "deviations_figure", "make_figures"]
 
 FIGURES = (
     "deviations",

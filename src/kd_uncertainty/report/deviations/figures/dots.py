@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,13 @@ class Dots:
 
 
 def draw_dots(
-    figure: go.Figure, at: Place, rows: Sequence[str], groups: Sequence[Dots], *, named: set[str], reference: float | None
+    figure: go.Figure,
+    at: Place,
+    rows: Sequence[str],
+    groups: Sequence[Dots],
+    *,
+    named: set[str],
+    reference: float | None,
 ) -> None:
     """Draw the groups side by side in every row, the first row on top.
 
@@ -64,7 +71,12 @@ def draw_dots(
             y=[rank for rank, *_ in known],
             error_x=bars_of(values, color=group.shade),
             mode="markers",
-            marker={"size": 7, "color": group.shade, "symbol": group.symbol, "line": {"width": 1.5, "color": group.shade}},
+            marker={
+                "size": 7,
+                "color": group.shade,
+                "symbol": group.symbol,
+                "line": {"width": 1.5, "color": group.shade},
+            },
             name=safe(group.name),
             legendgroup=group.name,
             showlegend=group.name not in named,
@@ -89,9 +101,7 @@ def draw_dots(
 
 def reach(groups: Sequence[Sequence[Estimate]], also: Sequence[float]) -> list[float]:
     """A range that holds all estimates with their intervals and some further values, with a little room."""
-    ends = [end for values in groups for value in values if value.known for end in value if end == end]
+    ends = [end for values in groups for value in values if value.known for end in value if not math.isnan(end)]
     low, high = min([*ends, *also]), max([*ends, *also])
     room = 0.04 * (high - low or 1.0)
     return [low - room, high + room]
-
-

@@ -56,7 +56,12 @@ def entries_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
             col=at[1],
         )
         figure.update_yaxes(
-            title="turned round" if at[1] == 1 else None, tickformat=".0%", range=[-0.03, 1.03], nticks=6, row=at[0], col=at[1]
+            title="turned round" if at[1] == 1 else None,
+            tickformat=".0%",
+            range=[-0.03, 1.03],
+            nticks=6,
+            row=at[0],
+            col=at[1],
         )
     return finish(figure, TITLE, _description(trained.to_dict("records")), head=190 if narrow else 120)
 
@@ -65,10 +70,11 @@ def _description(rows: Sequence[dict[Any, Any]]) -> str:
     first = min(rows, key=lambda row: (row["student_step"], row["teacher_step"]))
     same = [row for row in rows if all(row[key] == first[key] for key in ("signal", "similarity", "student_step"))]
     last = max(same, key=lambda row: row["teacher_step"])
+    times = [plural(int(row["teacher_step"]), "step") for row in (first, last)]
     return (
-        "A destructive entry pushes down a class that deserves more than the student gives it; distillation turns it round "
-        "where the teacher gives it more. The rate falls from "
-        f"{percent(estimate_of(first, 'flip').estimate, 0)} (teacher after {plural(int(first['teacher_step']), 'step')}) to "
-        f"{percent(estimate_of(last, 'flip').estimate, 0)} ({plural(int(last['teacher_step']), 'step')}), signal "
+        "A destructive entry pushes down a class that deserves more than the student gives it; distillation turns it "
+        "round where the teacher gives it more. The rate falls from "
+        f"{percent(estimate_of(first, 'flip').estimate, 0)} (teacher after {times[0]}) to "
+        f"{percent(estimate_of(last, 'flip').estimate, 0)} ({times[1]}), signal "
         f"{first['signal']}, similarity {first['similarity']:g}. Dotted: entries turned round that did no harm."
     )

@@ -83,8 +83,8 @@ def _points(figure: go.Figure, at: Place, arms: Sequence[Arm]) -> None:
 
 def _description(found: Sequence[tuple[str, str, Estimate, int]]) -> str:
     text = (
-        "A point is an arm; its gain is the accuracy above the same networks trained as long on labels alone. Right: the "
-        "rank correlation of slope and gain, with bootstrap intervals over arms."
+        "A point is an arm; its gain is the accuracy above the same networks trained as long on labels alone. Right: "
+        "the rank correlation of slope and gain, with bootstrap intervals over arms."
     )
     for name, group, rho, count in found:
         if (name, group) == ("all", "student"):

@@ -43,7 +43,14 @@ def pairs_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
     named: set[str] = set()
     for index, task in enumerate(tasks):
         at = place(index, columns)
-        draw_dots(figure, at, [_label(key) for key in keys], _dots(choose(table, task=task), keys, every), named=named, reference=0.5)
+        draw_dots(
+            figure,
+            at,
+            [_label(key) for key in keys],
+            _dots(choose(table, task=task), keys, every),
+            named=named,
+            reference=0.5,
+        )
         figure.update_xaxes(
             range=[-0.04, 1.04], tickformat=".0%", nticks=6, title="share of pairs", row=at[0], col=at[1]
         )
@@ -71,23 +78,29 @@ def _dots(own: pd.DataFrame, keys: list[Key], every: int) -> list[Dots]:
     control = _shares(own, role="control", coarse="neither")
     coarse = _shares(own, role="student", coarse="student", record_every=every)
     limits = [
-        Estimate(MODELS[key[0]][0], float("nan"), float("nan")) if key[1] == "plain" and key[0] in MODELS else NO_ESTIMATE
+        Estimate(MODELS[key[0]][0], float("nan"), float("nan"))
+        if key[1] == "plain" and key[0] in MODELS
+        else NO_ESTIMATE
         for key in keys
     ]
     return [
         Dots(FINE, SHADES[FINE], [fine.get(key, NO_ESTIMATE) for key in keys]),
         Dots("control", SHADES["control"], [control.get(key, NO_ESTIMATE) for key in keys]),
         Dots(
-            f"student recorded every {every:,} steps only", SHADES["coarse"], [coarse.get(key, NO_ESTIMATE) for key in keys], "x-thin"
+            f"student recorded every {every:,} steps only",
+            SHADES["coarse"],
+            [coarse.get(key, NO_ESTIMATE) for key in keys],
+            "x-thin",
         ),
-        Dots(EXPECTED, SHADES[EXPECTED], limits, "line-ns-open"),
+        Dots(EXPECTED, SHADES[EXPECTED], limits, "diamond"),
     ]
 
 
 def _shares(own: pd.DataFrame, **chosen: Any) -> dict[Key, Estimate]:
     rows = choose(own, **chosen).to_dict("records")
     return {
-        (str(r["model"]), str(r["descent"]), str(r["start"]), int(r["teacher_stop"])): estimate_of(r, "share") for r in rows
+        (str(r["model"]), str(r["descent"]), str(r["start"]), int(r["teacher_stop"])): estimate_of(r, "share")
+        for r in rows
     }
 
 

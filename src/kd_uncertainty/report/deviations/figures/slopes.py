@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from kd_uncertainty.report.deviations.arms import COLOURS, GROUP_NAMES, INTERPOLATING, STATISTIC_NAMES, Arm, judged, read_arms
+from kd_uncertainty.report.deviations.arms import (
+    COLOURS,
+    GROUP_NAMES,
+    INTERPOLATING,
+    STATISTIC_NAMES,
+    Arm,
+    judged,
+    read_arms,
+)
 from kd_uncertainty.report.deviations.figures.dots import ROW, Dots, draw_dots, reach
 from kd_uncertainty.report.figures.style import finish, nothing_to_show, panels, place
 from kd_uncertainty.report.wording import number, percent
@@ -16,6 +24,8 @@ TITLE = "Do students exaggerate their teacher’s confidence, and more than netw
 STATISTICS = {"slope_low_quartile": 1.0, "slope": 1.0, "low_decile_below": 0.5}
 """What is drawn, and the value of a student that copies its teacher, or that knows nothing of it."""
 SPLITS = ("train", "test")
+MANY, NARROW_ROW = 16, 18
+"""With more arms than these their rows are as narrow."""
 
 
 def deviations_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure:
@@ -33,7 +43,7 @@ def deviations_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure
     figure = panels(
         [f"{STATISTIC_NAMES[name]}: {split} points" for name, split in cells],
         columns=columns,
-        heights=ROW * len(arms) + 14,
+        heights=(ROW if len(arms) <= MANY else NARROW_ROW) * len(arms) + 14,
         gap=70,
         side=0.04,
     )
@@ -57,12 +67,10 @@ def deviations_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figure
 
 def _description(arms: Sequence[Arm]) -> str:
     text = (
-        "A slope above 1 exaggerates, a share above one half underestimates; neither says anything without the control, "
-        "which never saw the teacher."
+        "A slope above 1 exaggerates, a share above one half underestimates; neither says anything without the "
+        "control, which never saw the teacher."
     )
-    own = judged(arms, INTERPOLATING)
-    if not own:
-        return text
+    own = judged(arms, INTERPOLATING) or arms
     arm = own[0]
     for split in SPLITS:
         slope, beside = arm.figure("slope_low_quartile", split), arm.beside("slope_low_quartile", split)
@@ -70,6 +78,7 @@ def _description(arms: Sequence[Arm]) -> str:
         if slope.known and beside.known and share.known and other.known:
             text += (
                 f" On {split} points ({arm.label}) the slope is {number(slope.estimate, 2)} and the control’s "
-                f"{number(beside.estimate, 2)}, the share {percent(share.estimate, 0)} and {percent(other.estimate, 0)}."
+                f"{number(beside.estimate, 2)}, the share {percent(share.estimate, 0)} and "
+                f"{percent(other.estimate, 0)}."
             )
     return text

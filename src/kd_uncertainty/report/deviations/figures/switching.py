@@ -72,7 +72,9 @@ def _panel(figure: go.Figure, at: Place, schedules: Sequence[Schedule], metric: 
 
 
 def _description(schedules: Sequence[Schedule]) -> str:
-    text = "Gains are over one-hot labels on the test split, paired over seeds; the bands are schedules without a switch."
+    text = (
+        "Gains are over one-hot labels on the test split, paired over seeds; the bands are schedules without a switch."
+    )
     for kind, words in (("to_distillation", "Switching to distillation half-way"), ("to_one_hot", "switching back")):
         found = [find(schedules, teacher, kind, 0.5) for teacher in teachers_of(schedules)]
         shares = [

@@ -73,9 +73,7 @@ def trajectories_figure(table: pd.DataFrame, *, narrow: bool = False) -> go.Figu
             row=at[0],
             col=at[1],
         )
-        figure.update_yaxes(
-            title="progress" if at[1] == 1 else None, range=[0.0, 1.25], nticks=6, row=at[0], col=at[1]
-        )
+        figure.update_yaxes(title="progress" if at[1] == 1 else None, range=[0.0, 1.25], nticks=6, row=at[0], col=at[1])
     return finish(figure, TITLE, _description(shown), head=190 if narrow else 120, notes=_notes(plain))
 
 
@@ -83,7 +81,7 @@ def draw_line(figure: go.Figure, at: tuple[int, int], series: Series, *, first: 
     """A series without points and intervals, in which x may go back."""
     figure.add_scatter(
         x=list(series.x),
-        y=[value.estimate for value in series.values],
+        y=[value.estimate for value in series.values],  # noqa: PD011
         mode="lines",
         line={"color": series.shade, "dash": series.dash, "width": 1.8},
         name=safe(series.name),
@@ -97,9 +95,13 @@ def draw_line(figure: go.Figure, at: tuple[int, int], series: Series, *, first: 
 
 def _panels(plain: pd.DataFrame) -> list[Panel]:
     tasks = plain["task"] if "task" in plain else pd.Series("", index=plain.index)
-    found = {Panel(str(task), str(row["model"]), str(row["start"])) for task, row in zip(tasks, _records(plain), strict=True)}
+    found = {
+        Panel(str(task), str(row["model"]), str(row["start"])) for task, row in zip(tasks, _records(plain), strict=True)
+    }
     models = ordered([panel.model for panel in sorted(found)], tuple(MODELS))
-    return sorted(found, key=lambda panel: (panel.task != "gaussian", panel.task, models.index(panel.model), panel.start))
+    return sorted(
+        found, key=lambda panel: (panel.task != "gaussian", panel.task, models.index(panel.model), panel.start)
+    )
 
 
 def _records(plain: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -110,7 +112,7 @@ def _records(plain: pd.DataFrame) -> list[dict[Any, Any]]:
 def _rows(plain: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     own = choose(plain, model=panel.model, start=panel.start)
     own = choose(own, task=panel.task) if "task" in own else own
-    return own[own["teacher_stop"] == own["teacher_stop"].min()]
+    return choose(own, teacher_stop=own["teacher_stop"].min())
 
 
 def _notes(plain: pd.DataFrame) -> list[str]:
