@@ -56,6 +56,7 @@ def test_patterns_become_entries_with_fingerprints_and_own_entries_win(project):
         "regression.source": {"type": "BundledTable", "name": "diabetes"},
         "convergence.source": {"type": "kd_uncertainty.datasets.GaussianMixture"},
         "deviations.source": {"type": "BundledTable", "name": "digits"},
+        "bounds.source": {"type": "BundledTable", "name": "digits"},
         "{study}.examples": pattern,
         "{study}.task": pattern,
         "classification.task": own,

@@ -16,6 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from kd_uncertainty.bounds.decomposition import DecompositionOptions
+from kd_uncertainty.bounds.networks import NetworkBoundsOptions
+from kd_uncertainty.bounds.processes import ProcessesOptions
 from kd_uncertainty.comparison.options import TeacherComparisonOptions
 from kd_uncertainty.convergence.gradient_noise import GradientNoiseOptions
 from kd_uncertainty.convergence.neighbourhood import NeighbourhoodOptions
@@ -41,6 +44,7 @@ from kd_uncertainty.typed import Fraction, Options, Seed, Share
 __all__ = [
     "AnalysisOptions",
     "ArmOptions",
+    "BoundsStudyOptions",
     "ConvergenceStudyOptions",
     "DeviationsStudyOptions",
     "ExecutionOptions",
@@ -258,6 +262,17 @@ class DeviationsStudyOptions(Study):
     reporting: PageOptions = PageOptions(title="Where students disobey their teacher, and whether it pays")
 
 
+class BoundsStudyOptions(Study):
+    """All sections of the bounds study (arXiv 2605.13143)."""
+
+    ingestion: IngestionOptions
+    processes: ProcessesOptions = ProcessesOptions()
+    decomposition: DecompositionOptions = DecompositionOptions()
+    network_bounds: NetworkBoundsOptions = NetworkBoundsOptions()
+    analysis: AnalysisOptions = AnalysisOptions()
+    reporting: PageOptions = PageOptions(title="What the generalisation bounds of distillation are worth")
+
+
 class ExecutionOptions(Options):
     """Where and how wide the work runs. No part of any fingerprint: on a GPU it changes last bits, else no result."""
 
@@ -278,4 +293,5 @@ class Parameters(Options):
     regression: RegressionStudyOptions
     convergence: ConvergenceStudyOptions
     deviations: DeviationsStudyOptions
+    bounds: BoundsStudyOptions
     execution: ExecutionOptions = ExecutionOptions()

@@ -9,6 +9,7 @@ from kedro.pipeline import Pipeline
 
 from kd_uncertainty.pipelines import (
     bootstrap,
+    decomposition,
     denoising,
     deviations,
     eigenspace,
@@ -16,6 +17,8 @@ from kd_uncertainty.pipelines import (
     ingestion,
     initialisation,
     neighbourhood,
+    network_bounds,
+    processes,
     propagation,
     remedies,
     reporting,
@@ -39,6 +42,7 @@ _STUDIES = {
     "regression": (*_CHAIN, *_SECTIONS, reporting),
     "convergence": (ingestion, teachers, responses, *_EXPERIMENTS, reporting),
     "deviations": (ingestion, deviations, switching, eigenspace, denoising, reporting),
+    "bounds": (ingestion, processes, decomposition, network_bounds, reporting),
 }
 
 

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from kd_uncertainty.report.bounds.console import summary_table as bounds_table
 from kd_uncertainty.report.comparison import Estimate, as_estimate
 from kd_uncertainty.report.convergence.console import summary_table as convergence_table
 from kd_uncertainty.report.deviations.console import summary_table as deviations_table
@@ -20,7 +21,12 @@ Figures = Mapping[str, Any]
 
 def summary_table(summary: Figures) -> Table:
     """The table of the study that the summary belongs to."""
-    tables = {"regression": regression_table, "convergence": convergence_table, "deviations": deviations_table}
+    tables = {
+        "regression": regression_table,
+        "convergence": convergence_table,
+        "deviations": deviations_table,
+        "bounds": bounds_table,
+    }
     return tables.get(str(summary.get("study")), classification_table)(summary)
 
 

@@ -3,6 +3,14 @@
 Each takes the table and raises ``UserError`` that says which column is wrong; extra columns are allowed.
 """
 
+from kd_uncertainty.schemas.bounds import (
+    decomposition_audit,
+    decomposition_checklist,
+    decomposition_sweeps,
+    network_bounds,
+    processes,
+    sharpness,
+)
 from kd_uncertainty.schemas.chain import (
     arm_metrics,
     examples,
@@ -67,6 +75,9 @@ __all__ = [
     "advice",
     "arm_metrics",
     "bootstrap",
+    "decomposition_audit",
+    "decomposition_checklist",
+    "decomposition_sweeps",
     "denoising_alignment",
     "denoising_entries",
     "descent",
@@ -81,12 +92,15 @@ __all__ = [
     "initialisation",
     "linear_students",
     "mixture",
+    "network_bounds",
     "plan",
     "plateau",
     "predictions",
+    "processes",
     "reliability",
     "remedies",
     "response_budget",
+    "sharpness",
     "stability",
     "stability_curves",
     "step_sweep",

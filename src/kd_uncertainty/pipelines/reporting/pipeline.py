@@ -1,9 +1,13 @@
 """tables -> summary, figures, report."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.reporting import convergence, deviations, nodes, regression
+from kd_uncertainty.pipelines.reporting import bounds, convergence, deviations, nodes, regression
 from kd_uncertainty.report import figures as classification
+from kd_uncertainty.report.bounds.figures import FIGURES as BOUNDS_FIGURES
 from kd_uncertainty.report.convergence.figures import FIGURES as CONVERGENCE_FIGURES
 from kd_uncertainty.report.deviations.figures import FIGURES as DEVIATION_FIGURES
 from kd_uncertainty.report.regression import figures as regression_figures
@@ -22,7 +26,7 @@ _SECTIONS = (
 
 def create_pipeline(kind: str = "classification") -> Pipeline:
     """The headline, the pictures, and the page that a person reads."""
-    known = {"regression": _regression, "convergence": _convergence, "deviations": _deviations}
+    known = {"regression": _regression, "convergence": _convergence, "deviations": _deviations, "bounds": _bounds}
     made = known.get(kind, _classification)
     return made()
 
@@ -104,16 +108,20 @@ def _convergence() -> Pipeline:
 
 
 def _deviations() -> Pipeline:
-    sections = [f"params:{section}" for section in deviations.SECTIONS]
-    figures = [f"{name}_figure" for name in DEVIATION_FIGURES]
+    return _experiments(deviations, DEVIATION_FIGURES)
+
+
+def _bounds() -> Pipeline:
+    return _experiments(bounds, BOUNDS_FIGURES)
+
+
+def _experiments(study: Any, drawn: Sequence[str]) -> Pipeline:
+    """The reporting of a study whose figures are drawn by its stages."""
+    sections = [f"params:{section}" for section in study.SECTIONS]
+    figures = [f"{name}_figure" for name in drawn]
     return Pipeline(
         [
-            node(deviations.summarise, ["task", "params:analysis", *deviations.TABLES], "summary", name="summarise"),
-            node(
-                deviations.write_report,
-                ["summary", *sections, *figures, *deviations.TABLES],
-                "report",
-                name="write_report",
-            ),
+            node(study.summarise, ["task", "params:analysis", *study.TABLES], "summary", name="summarise"),
+            node(study.write_report, ["summary", *sections, *figures, *study.TABLES], "report", name="write_report"),
         ]
     )

@@ -1,0 +1,40 @@
+"""The bounds study's figures: pure functions from tables to plotly figures."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from kd_uncertainty.report.arms import Tables, table
+from kd_uncertainty.report.bounds.figures.design import sweeps_figure
+from kd_uncertainty.report.bounds.figures.networks import networks_figure
+from kd_uncertainty.report.bounds.figures.processes import processes_figure
+
+__all__ = ["FIGURES", "make_figures"]
+
+FIGURES = ("decomposition_sweeps", "processes", "network_bounds")
+
+
+def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = False) -> dict[str, go.Figure]:
+    """All figures by name; a table that is missing gives a figure that says so.
+
+    Args:
+        tables: The study's tables by name.
+        confidence: The level of their intervals, for the captions; enumerated processes have none.
+        narrow: For narrow screens: one panel below the other.
+    """
+    figures = {
+        "decomposition_sweeps": sweeps_figure(table(tables, "decomposition_sweeps"), narrow=narrow),
+        "processes": processes_figure(table(tables, "processes"), narrow=narrow),
+        "network_bounds": networks_figure(table(tables, "network_bounds"), narrow=narrow),
+    }
+    return {
+        name: figure if name == "processes" else _with_level(figure, confidence) for name, figure in figures.items()
+    }
+
+
+def _with_level(figure: go.Figure, confidence: float) -> go.Figure:
+    """The figure with the level of its intervals in its notes, where there is something to see."""
+    if figure.data:
+        meta = figure.layout.meta
+        figure.update_layout(meta={**meta, "notes": [*meta["notes"], f"Intervals are at {confidence:.0%}."]})
+    return figure
