@@ -82,6 +82,14 @@ def deviations(tmp_path_factory):
     return project
 
 
+@pytest.fixture(scope="module")
+def bounds(tmp_path_factory):
+    """A project whose small bounds study has been run once."""
+    project = Project(tmp_path_factory.mktemp("bounds_notebook"))
+    project.run("bounds")
+    return project
+
+
 def traces(figure, name):
     return {trace.meta: trace for trace in figure.data if trace.name == name}
 
@@ -222,3 +230,33 @@ def test_students_stand_beside_the_control_of_the_tables(deviations):
     assert "early_stopped" in gains
     assert all(f">{name}<" in switching for name in ("to_distillation", "to_one_hot", "equal_progress"))
     assert all(f">{model}<" in pairs for model in ("linear_squared", "mlp"))
+
+
+def test_the_terms_of_the_bound_are_the_tables(bounds):
+    notebook = execute("bounds.ipynb", bounds)
+    assert ran_without_a_warning(notebook)
+    (figure,) = figures_of(notebook)
+    sweeps = bounds.load("bounds.decomposition_sweeps")
+    own = sweeps[sweeps["dial"] == "inverse_temperature"].sort_values("value")
+    drawn = {trace.name: trace for trace in figure.data}
+    terms = ("bias", "variance", "approximation", "covariance", "spread")
+    for name in terms:
+        np.testing.assert_array_equal(drawn[name].y, own[name])
+    np.testing.assert_allclose(np.sum([drawn[name].y for name in terms], axis=0), own["corrected_bound"])
+    np.testing.assert_array_equal(drawn["divergence"].y, own["divergence_exact"])
+    assert drawn["least bound"].y[0] == own["corrected_bound"].min()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
+    claims, checklist, forms, shares, intervals = (page for page in pages if "<table" in page)
+    for claim in bounds.load("bounds.summary")["claims"]:
+        assert claim["verdict"] in claims
+    assert f">{bounds.load('bounds.decomposition_checklist')['bound_before'].iloc[0]:.3f}<" in checklist
+    audit = bounds.load("bounds.decomposition_audit")
+    assert f"<td>{int(audit['literal_violated'].sum())}</td>" in forms
+    processes = bounds.load("bounds.processes")
+    half = (processes["upper_cumulant"] - processes["gen_teacher"]).to_numpy()
+    used = np.abs(processes["gen_student"] - processes["gen_teacher"]) / half
+    assert f">{used.max():.3f}<" in shares
+    table = bounds.load("bounds.network_bounds")
+    for value in table.loc[table["quantity"].isin(["upper_hoeffding", "lower_cumulant"]), "estimate"]:
+        assert f">{value:.3f}<" in intervals

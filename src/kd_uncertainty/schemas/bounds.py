@@ -24,8 +24,10 @@ def sharpness(data: Any) -> None:
 
 def decomposition_sweeps(data: Any) -> None:
     """One row a dial and value: the divergence, its parts and the forms of the bound."""
-    drawn = with_interval("divergence_exact", "algorithm_shift", "approximation", "corrected_bound", "tight_bound")
-    exact = dict.fromkeys(("value", "dataset_shift", *_PARTS, "literal_form"), "float")
+    drawn = with_interval(
+        "divergence_exact", "algorithm_shift", "approximation", "corrected_bound", "tight_bound", "literal_form"
+    )
+    exact = dict.fromkeys(("value", "dataset_shift", *_PARTS), "float")
     check("decomposition_sweeps", data, {"dial": "text", **exact, **drawn, "literal_violated": "bool", "best": "any"})
 
 

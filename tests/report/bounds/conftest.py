@@ -9,9 +9,15 @@ import pytest
 from .study import Tables, make_tables
 
 
-@pytest.fixture
-def tables() -> Tables:
+@pytest.fixture(scope="session")
+def made() -> Tables:
     return make_tables()
+
+
+@pytest.fixture
+def tables(made: Tables) -> Tables:
+    """Copies, which a test may change."""
+    return {name: frame.copy() for name, frame in made.items()}
 
 
 @pytest.fixture

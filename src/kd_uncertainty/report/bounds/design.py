@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -70,13 +69,12 @@ def sweep_of(sweeps: pd.DataFrame, dial: str) -> pd.DataFrame:
     return choose(sweeps, dial=dial).sort_values("value", ignore_index=True)
 
 
-def best_of(sweep: pd.DataFrame, form: str = "corrected_bound") -> Mapping[str, Any] | None:
-    """The setting of a dial with the least corrected bound, or least by another column."""
-    known = sweep[sweep[form].notna()] if form in sweep else sweep[:0]
+def best_of(sweep: pd.DataFrame, form: str = "corrected_bound") -> Mapping[str, float] | None:
+    """The numbers of the setting of a dial with the least corrected bound, or least by another column."""
+    known = sweep[sweep[form].notna()].select_dtypes("number") if form in sweep else sweep[:0]
     if not len(known):
         return None
-    least = known.sort_values(form, kind="stable").to_dict("records")[0]
-    return {str(key): value for key, value in least.items()}
+    return dict(zip(map(str, known.columns), known.to_numpy()[known[form].to_numpy().argmin()].tolist(), strict=True))
 
 
 @dataclass(frozen=True)

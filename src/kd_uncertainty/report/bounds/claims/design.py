@@ -134,7 +134,11 @@ def _moves(frame: pd.DataFrame, term: str, dial: str, *, rises: bool) -> Claim:
     """A term that rises or falls from every setting of a dial to the next."""
     word, name = ("rises" if rises else "falls"), {"variance": "Var", "spread": "Spread"}[term]
     claim, key = f"{name} {word} with the {dial_name(dial)}", f"{term}_{word}"
-    fails = "another dial is moved with it" if rises else "the data determine the teacher whatever its temperature"
+    fails = (
+        "data do not outweigh the prior: from k d at β = 0 Spread first falls"
+        if rises
+        else "the teacher is no Gibbs posterior, whose covariance shrinks as β grows"
+    )
     sweep = sweep_of(frame, dial)
     values, heights = column(sweep, "value"), column(sweep, term)
     if len(heights) < 2:
