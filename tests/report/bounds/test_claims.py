@@ -11,7 +11,7 @@ import pytest
 from kd_uncertainty.report.bounds.claims import make_claims
 from kd_uncertainty.report.bounds.claims.never import usage
 
-from .study import NOISES, SIZES, USED, VIOLATED, WORLDS, make_tables
+from .study import NOISES, SIZES, USED, VIOLATED, WORLDS
 
 EXPECTED = {
     "direct": "holds",
@@ -293,7 +293,3 @@ def test_constants_without_an_interval_count_as_known(tables):
     found = claim(tables, "narrows").figures["stability"]
     assert found["estimate"] == pytest.approx(-0.5)
     assert found["upper"] - found["lower"] < 0.1
-
-
-def test_the_tables_of_the_fixture_are_those_of_the_study(tables):
-    assert tables.keys() == make_tables().keys()

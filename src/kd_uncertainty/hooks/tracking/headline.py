@@ -43,6 +43,8 @@ def _known(summary: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     for metric in ("accuracy", "nll", "ece"):
         yield metric_name("chosen_students", metric), _number(summary, "choice", "metrics", split, metric)
         yield metric_name("best_student", metric), _number(summary, "best_student", "metrics", split, metric)
+    for verdict, count in (summary.get("verdicts") or {}).items():
+        yield metric_name("claims", verdict), float(count)
     for budget in summary.get("response_budget") or ():
         name = arm_name(budget, num_responses=False)
         yield metric_name("recommended_num_responses", name), _number(budget, "recommended_num_responses")

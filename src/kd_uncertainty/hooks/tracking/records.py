@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from kd_uncertainty.hooks.tracking.flatten import arm_name, metric_name, numeric_leaves
+from kd_uncertainty.hooks.tracking.measures import MEASURES, measures
 from kd_uncertainty.schemas import ARM_KEYS, VALUE_ARM_KEYS
 
 SPLIT = "test"
@@ -154,6 +155,10 @@ def _response_budget(name: str, table: pd.DataFrame, load: Load) -> Record:
     return record
 
 
+def _measures(name: str, table: pd.DataFrame, load: Load) -> Record:
+    return Record([Point(*point) for point in measures(name, table)]) + _csv(name, table, load)
+
+
 RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
     "task": _task,
     "teacher_curves": _teacher_curves,
@@ -167,13 +172,10 @@ RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
     "variance_components": _variance_components,
     "response_budget": _response_budget,
     "advice": _csv,
-    "teacher_output": _csv,
-    "initialisation": _csv,
-    "bootstrap": _csv,
-    "student_output": _csv,
-    "remedies": _csv,
-    "teacher_comparison": _csv,
     "teacher_recommendation": _json,
+    **dict.fromkeys(MEASURES, _measures),
+    **dict.fromkeys(("descent", "deviation_bins", "switching_teachers", "eigenspace_trajectories"), _csv),
+    **dict.fromkeys(("denoising_alignment", "processes", "sharpness", "decomposition_audit"), _csv),
     "summary": _json,
     "report": _html,
 }

@@ -27,8 +27,8 @@ def first_finding(items: Sequence[Item]) -> Finding | None:
     title = f"First turn the {whole.turn}"
     saved = percent(1.0 - whole.after / whole.before, 0)
     sentence = (
-        f"{title}: of all single turns it lowers the bound on the divergence most, from {value_text(whole.before, 1)} "
-        f"to {value_text(whole.after, 1)} nats ({saved} less)"
+        f"{title}: in the linear-Gaussian case it lowers the bound on the divergence of student and teacher most of "
+        f"all single turns, from {value_text(whole.before, 1)} to {value_text(whole.after, 1)} nats ({saved} less)"
     )
     if not math.isnan(whole.width):
         sentence += f", and {_width(whole)}"
