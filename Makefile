@@ -25,7 +25,7 @@ run: $(STAMP)  ## run the default study: data to uncertainty report
 	$(BIN)/kedro run
 
 test: $(STAMP)  ## the fast tests
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --durations=20
 
 test-all: $(STAMP)  ## every test, the slow ones too
 	$(BIN)/python -m pytest -n auto --dist worksteal

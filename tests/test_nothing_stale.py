@@ -128,7 +128,10 @@ def test_one_changed_cell_of_the_source_recomputes_everything(project):
     assert rerun(project).nodes == []
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param(stage, marks=[] if stage in ("ingestion", "deviations") else pytest.mark.slow) for stage in STAGES],
+)
 def test_a_raised_format_version_recomputes_its_stage_and_what_follows(project, monkeypatch, stage):
     monkeypatch.setitem(pipelines.FORMAT_VERSIONS, stage, 1001)
     assert rerun(project).stages == follows(stage, stage in ("ingestion", "teacher_comparison"))

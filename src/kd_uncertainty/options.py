@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from kd_uncertainty.bounds.decomposition import DecompositionOptions
+from kd_uncertainty.bounds.langevin import LangevinBoundsOptions
 from kd_uncertainty.bounds.networks import NetworkBoundsOptions
 from kd_uncertainty.bounds.processes import ProcessesOptions
 from kd_uncertainty.comparison.options import TeacherComparisonOptions
@@ -269,6 +270,7 @@ class BoundsStudyOptions(Study):
     processes: ProcessesOptions = ProcessesOptions()
     decomposition: DecompositionOptions = DecompositionOptions()
     network_bounds: NetworkBoundsOptions = NetworkBoundsOptions()
+    langevin_bounds: LangevinBoundsOptions = LangevinBoundsOptions()
     analysis: AnalysisOptions = AnalysisOptions()
     reporting: PageOptions = PageOptions(title="What the generalisation bounds of distillation are worth")
 

@@ -58,7 +58,8 @@ def test_never_worse_than_the_best_estimate_whatever_the_rank(seed, size, rank):
     found = generalised_least_squares(np.ones(size), covariance)
     assert 0 <= found.variance <= np.diagonal(covariance).min() * (1 + 1e-9)
     assert found.target == pytest.approx(1, abs=1e-9)  # unbiased: weights sum to 1
-    assert found.variance == pytest.approx(found.weights @ covariance @ found.weights, abs=1e-12)
+    rounding = 1e-8 * np.diagonal(covariance).max()  # of a singular covariance, whose best variance is 0
+    assert found.variance == pytest.approx(found.weights @ covariance @ found.weights, abs=rounding)
 
 
 def test_uncorrelated_estimates_have_inverse_variance_weights_over_any_range():

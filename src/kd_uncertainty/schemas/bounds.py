@@ -9,6 +9,14 @@ from kd_uncertainty.schemas.columns import INTERVAL, check, with_interval
 _GAPS = ("gen_teacher", "gen_student", "gen_student_true")
 _SHIFTS = ("divergence", "dataset_shift", "algorithm_shift")
 _PARTS = ("bias", "variance", "covariance", "spread")
+_QUANTITIES = {
+    "num_examples": "int",
+    "label_noise": "float",
+    "quantity": "text",
+    "num_sets": "int",
+    **INTERVAL,
+    "inside": "any",
+}
 
 
 def processes(data: Any) -> None:
@@ -43,5 +51,9 @@ def decomposition_audit(data: Any) -> None:
 
 def network_bounds(data: Any) -> None:
     """One row a size, label noise and quantity."""
-    keys = {"num_examples": "int", "label_noise": "float", "quantity": "text", "num_sets": "int"}
-    check("network_bounds", data, {**keys, **INTERVAL, "inside": "any"})
+    check("network_bounds", data, _QUANTITIES)
+
+
+def langevin_bounds(data: Any) -> None:
+    """One row a size, label noise and quantity, as of network_bounds."""
+    check("langevin_bounds", data, _QUANTITIES)

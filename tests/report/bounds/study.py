@@ -169,6 +169,12 @@ def network_bounds() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def langevin_bounds() -> pd.DataFrame:
+    """Of fewer sizes."""
+    table = network_bounds()
+    return table[table["num_examples"] < SIZES[-1]].reset_index(drop=True)
+
+
 def make_tables() -> Tables:
     """All tables of the study, as the stages write them."""
     made = (
@@ -178,5 +184,6 @@ def make_tables() -> Tables:
         processes,
         sharpness,
         network_bounds,
+        langevin_bounds,
     )
     return {make.__name__: make() for make in made}

@@ -39,6 +39,8 @@ EXPECTED = {
     "flat_networks": "holds",
     "below": "holds",
     "tightness_networks": "holds in part",
+    "langevin_inside_pseudo": "holds",
+    "langevin_inside_true": "holds",
 }
 
 
@@ -77,7 +79,9 @@ def test_nothing_is_measured_without_tables():
     assert all(one.rule and one.fails for one in claims)
 
 
-@pytest.mark.parametrize("name", ["decomposition_sweeps", "processes", "sharpness", "network_bounds"])
+@pytest.mark.parametrize(
+    "name", ["decomposition_sweeps", "processes", "sharpness", "network_bounds", "langevin_bounds"]
+)
 def test_an_empty_table_leaves_its_claims_unmeasured_and_the_others_as_they_are(tables, name):
     tables[name] = tables[name][:0]
     found = {one.key: one.verdict for one in make_claims(tables)}
@@ -293,3 +297,12 @@ def test_constants_without_an_interval_count_as_known(tables):
     found = claim(tables, "narrows").figures["stability"]
     assert found["estimate"] == pytest.approx(-0.5)
     assert found["upper"] - found["lower"] < 0.1
+
+
+@pytest.mark.parametrize("gap", ["pseudo", "true"])
+def test_langevin_gaps_are_judged_by_their_own_table(tables, gap):
+    scaled(tables["langevin_bounds"], f"gen_student_{gap}", 1000.0)
+    found = claim(tables, f"langevin_inside_{gap}")
+    assert (found.verdict, found.ours) == ("does not hold", gap == "true")
+    assert "with Langevin dynamics" in found.claim
+    assert verdict(tables, f"inside_{gap}") == "holds"

@@ -17,7 +17,7 @@ def test_it_fits_and_has_every_claim(tables, task, width):
     assert "…" not in text
     for section in ("linear-Gaussian", "processes", "networks"):
         assert sum(line.strip() == section for line in text.splitlines()) == 1
-    assert sum(line.rstrip().endswith("holds") for line in text.splitlines()) == 21
+    assert sum(line.rstrip().endswith("holds") for line in text.splitlines()) == 23
     assert "first: rank r of the student 2 → 3, bound 16.7 nats (yes)" in text
     assert "Var 9%: inverse temperature β 2 → 4, bound 33.7 nats (no: the bound" in text
 

@@ -106,7 +106,7 @@ def test_without_figures_and_tables(task):
     page = Page(render_report(make_summary(task, {}), {}, {}, {}))
     assert page.headings == HEADINGS
     assert "Nothing can be recommended" in page.text
-    assert "25 not measured" in page.text
+    assert "27 not measured" in page.text
 
 
 @pytest.mark.parametrize("name", sorted(make_tables()))
@@ -132,3 +132,9 @@ def test_the_table_of_intervals_has_an_estimate_and_the_certified_one(tables):
     ]
     assert view.rows[0][-2:] == ("−6.04 to 6.61", "× 43")
     assert interval_table([]).rows == ()
+
+
+def test_both_kernels_have_their_table_of_intervals(page):
+    text = words(page)
+    assert "Gaps and intervals of networks: noised minimisers" in text
+    assert "Gaps and intervals of networks: Langevin dynamics" in text

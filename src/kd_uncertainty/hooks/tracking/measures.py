@@ -65,6 +65,7 @@ MEASURES: dict[str, Measure] = {
     "decomposition_sweeps": Measure(("divergence_exact", "corrected_bound"), ("dial", "value")),
     "decomposition_checklist": Measure(("share", "reduction"), ("term",)),
     "network_bounds": Measure(("estimate",), ("quantity", "label_noise"), step="num_examples"),
+    "langevin_bounds": Measure(("estimate",), ("quantity", "label_noise"), step="num_examples"),
 }
 """By table."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from plotly.graph_objects import Figure
 
+from kd_uncertainty.bounds.langevin import LangevinBoundsOptions, langevin_bounds
 from kd_uncertainty.bounds.networks import NetworkBoundsOptions, network_bounds
 from kd_uncertainty.convergence.examples import study_examples
 from kd_uncertainty.options import AnalysisOptions, ExecutionOptions
@@ -28,6 +29,22 @@ def bound_networks(
         options,
         confidence=analysis.confidence,
         threads=threads_of(execution),
+        progress=execution.progress,
+    ).table
+
+
+def bound_langevin_networks(
+    examples: pd.DataFrame,
+    task: dict[str, Any],
+    options: LangevinBoundsOptions,
+    analysis: AnalysisOptions,
+    execution: ExecutionOptions,
+) -> pd.DataFrame:
+    """The same of teachers and students that Langevin dynamics trains."""
+    return langevin_bounds(
+        study_examples(examples, task["num_classes"]),
+        options,
+        confidence=analysis.confidence,
         progress=execution.progress,
     ).table
 

@@ -1,4 +1,4 @@
-"""examples -> gaps of networks and their bounds, table and figure."""
+"""examples -> gaps of networks and their bounds, a table for each kernel, and a figure."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -14,6 +14,12 @@ def create_pipeline() -> Pipeline:
                 ["examples", "task", "params:network_bounds", "params:analysis", "params:execution"],
                 "network_bounds",
                 name="bound_networks",
+            ),
+            node(
+                nodes.bound_langevin_networks,
+                ["examples", "task", "params:langevin_bounds", "params:analysis", "params:execution"],
+                "langevin_bounds",
+                name="bound_langevin_networks",
             ),
             node(
                 nodes.plot_network_bounds,

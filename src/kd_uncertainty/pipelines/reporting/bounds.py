@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from kd_uncertainty.bounds.decomposition import DecompositionOptions
+from kd_uncertainty.bounds.langevin import LangevinBoundsOptions
 from kd_uncertainty.bounds.networks import NetworkBoundsOptions
 from kd_uncertainty.bounds.processes import ProcessesOptions
 from kd_uncertainty.options import AnalysisOptions, BoundsStudyOptions, IngestionOptions, PageOptions
@@ -24,6 +25,7 @@ TABLES = (
     "decomposition_checklist",
     "decomposition_audit",
     "network_bounds",
+    "langevin_bounds",
 )
 """What the report is made from, in the order in which the nodes take them."""
 SECTIONS = tuple(BoundsStudyOptions.model_fields)
@@ -45,6 +47,7 @@ def write_report(
     processes: ProcessesOptions,
     decomposition: DecompositionOptions,
     network_bounds: NetworkBoundsOptions,
+    langevin_bounds: LangevinBoundsOptions,
     analysis: AnalysisOptions,
     reporting: PageOptions,
     *figures_and_tables: Any,
@@ -52,6 +55,6 @@ def write_report(
     """The page."""
     figures = dict(zip(FIGURES, figures_and_tables[: len(FIGURES)], strict=True))
     tables = _named(figures_and_tables[len(FIGURES) :])
-    given: list[BaseModel] = [ingestion, processes, decomposition, network_bounds, analysis, reporting]
+    given: list[BaseModel] = [ingestion, processes, decomposition, network_bounds, langevin_bounds, analysis, reporting]
     provenance = provenance_of("kedro run --pipelines bounds", dict(zip(SECTIONS, given, strict=True)), summary, ENGINE)
     return render_report(summary, figures, tables, provenance, title=reporting.title)

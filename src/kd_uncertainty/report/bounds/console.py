@@ -38,6 +38,8 @@ NAMES = {
     "flat_networks": "divergence, power of n",
     "below": "lower estimate / divergence",
     "tightness_networks": "width / gap",
+    "langevin_inside_pseudo": "Langevin, pseudo-labels",
+    "langevin_inside_true": "Langevin, true labels",
 }
 """What the figure of each claim is, by key, in a few words."""
 

@@ -63,8 +63,9 @@ PARTS = (
         "networks",
         "networks",
         "What are they worth for networks?",
-        "Networks are trained on many training sets of each size and noised, so that their laws have densities. The "
-        "divergence is bounded from above; of the constants Hoeffding’s alone is a certificate.",
+        "Networks are trained on many training sets of each size and noised, or trained by Langevin dynamics, so that "
+        "their laws have densities. The divergence is bounded from above, with Langevin dynamics by that of paths; of "
+        "the constants Hoeffding’s alone is a certificate.",
         ("network_bounds",),
     ),
 )
@@ -109,7 +110,10 @@ def render_report(
         by_section=by_section,
         verdicts=verdicts_text(summary["verdicts"]),
         claims=claims_table(summary["claims"]),
-        interval=interval_table(read_cells(table(tables, "network_bounds"))),
+        intervals=[
+            interval_table(read_cells(table(tables, "network_bounds"))),
+            interval_table(read_cells(table(tables, "langevin_bounds")), "Langevin dynamics"),
+        ],
         views=report_tables(tables),
         glossary=GLOSSARY,
     )

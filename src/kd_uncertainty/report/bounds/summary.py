@@ -107,6 +107,6 @@ def _caveats(tables: Tables, cells: Sequence[Cell]) -> list[str]:
             "For networks the divergence is computed from above and the constants but Hoeffding’s are estimates from "
             f"{max(cell.num_sets for cell in cells)} training sets. A gap inside the interval is consistent with the "
             "bound and proves nothing; the kernels are trained networks plus Gaussian noise, so that a divergence "
-            "exists at all."
+            "exists at all. With Langevin dynamics it is that of whole paths, which is more than that of their ends."
         )
     return notes

@@ -29,6 +29,13 @@ DIALS: tuple[Column, ...] = (
     ("inverse_temperature", "β", "value"),
     ("label_noise", "label noise", "value"),
 )
+QUANTITIES: tuple[Column, ...] = (
+    ("quantity", "figure", "text"),
+    ("num_examples", "n", "count"),
+    ("label_noise", "label noise", "value"),
+    ("estimate", "value", "estimate"),
+    ("num_sets", "training sets", "count"),
+)
 COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
     "decomposition_sweeps": (
         "The linear-Gaussian case, dial by dial, in nats",
@@ -67,16 +74,8 @@ COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
             ("tightness_cumulant", "width / distance", "value"),
         ),
     ),
-    "network_bounds": (
-        "Networks",
-        (
-            ("quantity", "figure", "text"),
-            ("num_examples", "n", "count"),
-            ("label_noise", "label noise", "value"),
-            ("estimate", "value", "estimate"),
-            ("num_sets", "training sets", "count"),
-        ),
-    ),
+    "network_bounds": ("Networks: noised minimisers", QUANTITIES),
+    "langevin_bounds": ("Networks: Langevin dynamics", QUANTITIES),
 }
 
 
@@ -112,10 +111,11 @@ def checklist_view(items: Sequence[Item]) -> TableView:
     return TableView("Each term of the bound and the single turn of a dial that lowers it most", header, rows, 2)
 
 
-def interval_table(cells: Sequence[Cell]) -> TableView:
+def interval_table(cells: Sequence[Cell], kernel: str = "noised minimisers") -> TableView:
     """The gaps of teacher and student beside two intervals: the narrowest, an estimate, and the certified one."""
+    caption = f"Gaps and intervals of networks: {kernel}"
     if not cells:
-        return TableView("Gaps and intervals of networks", (), ())
+        return TableView(caption, (), ())
     sure = [name for name in all_proxies(cells) if is_certificate(name, exact=False)]
     shown = list(dict.fromkeys([narrowest(cells), *sure]))
     rows = []
@@ -130,7 +130,7 @@ def interval_table(cells: Sequence[Cell]) -> TableView:
     for proxy in shown:
         kind = "certified" if proxy in sure else "an estimate"
         header += [f"interval, σ from {phrase(proxy)} ({kind})", "width / gap"]
-    return TableView("Gaps and intervals of networks", tuple(header), tuple(rows), 2)
+    return TableView(caption, tuple(header), tuple(rows), 2)
 
 
 def report_tables(tables: Tables) -> list[TableView]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kd_uncertainty.report.arms import Tables, table
 from kd_uncertainty.report.bounds.claims.design import design_claims
-from kd_uncertainty.report.bounds.claims.networks import network_claims
+from kd_uncertainty.report.bounds.claims.networks import langevin_claims, network_claims
 from kd_uncertainty.report.bounds.claims.processes import process_claims
 from kd_uncertainty.report.bounds.networks import read_cells
 from kd_uncertainty.report.claims import Claim
@@ -23,4 +23,5 @@ def make_claims(tables: Tables, confidence: float = 0.95) -> list[Claim]:
         *design_claims(table(tables, "decomposition_sweeps"), table(tables, "decomposition_audit")),
         *process_claims(table(tables, "processes"), table(tables, "sharpness")),
         *network_claims(read_cells(table(tables, "network_bounds")), confidence),
+        *langevin_claims(read_cells(table(tables, "langevin_bounds"))),
     ]

@@ -45,12 +45,17 @@ def network_claims(cells: Sequence[Cell], confidence: float) -> list[Claim]:
     ]
 
 
-def _inside(cells: Sequence[Cell], proxies: Sequence[str], gap: str) -> Claim:
+def langevin_claims(cells: Sequence[Cell]) -> list[Claim]:
+    """Gaps inside the interval where Langevin dynamics trains, with the divergence of paths as K."""
+    return [_inside(cells, all_proxies(cells), gap, "langevin_", " with Langevin dynamics") for gap in GAPS]
+
+
+def _inside(cells: Sequence[Cell], proxies: Sequence[str], gap: str, prefix: str = "", kernel: str = "") -> Claim:
     which = GAPS[gap].removeprefix("student, ")
-    claim = f"the student’s gap against its {which} lies within the teacher’s ± σ √(2 K)"
+    claim = f"the student’s gap against its {which} lies within the teacher’s ± σ √(2 K){kernel}"
     if gap == "gen_student_true":
         claim += ", which the theorem does not promise"
-    key, ours = f"inside_{gap.removeprefix('gen_student_')}", gap == "gen_student_true"
+    key, ours = f"{prefix}inside_{gap.removeprefix('gen_student_')}", gap == "gen_student_true"
     shares = {name: [one.used(name, gap) for one in cells] for name in proxies}
     shares = {name: [value for value in values if not math.isnan(value)] for name, values in shares.items()}
     shares = {name: values for name, values in shares.items() if values}
@@ -63,7 +68,7 @@ def _inside(cells: Sequence[Cell], proxies: Sequence[str], gap: str) -> Claim:
         f"{inside[name]} of {len(values)} with {phrase(name)} (at most {number(max(values), 2)} of the half width)"
         for name, values in shares.items()
     )
-    sentence = f"Cells (n and label noise) whose gap lies inside: {texts}."
+    sentence = f"Cells (n and label noise) whose gap lies inside{kernel}: {texts}."
     if verdict == "holds":
         sentence += " That is consistent with the bound; estimates of σ and K do not prove it."
     most = max(max(values) for values in shares.values())
