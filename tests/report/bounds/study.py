@@ -137,6 +137,7 @@ def sharpness() -> pd.DataFrame:
                 "radius": radius,
                 "upper": frame["upper_cumulant"] + 0.1 * radius,
                 "upper_standard": frame["upper_cumulant"],
+                "sharpness_teacher": 0.06 * radius,
                 "gain": -0.1 * radius,
             }
         )

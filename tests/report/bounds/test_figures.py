@@ -50,7 +50,7 @@ def test_every_figure_is_of_a_table_and_described_and_survives_json(both):
 def test_captions_name_the_level_of_intervals_where_there_are_some():
     drawn = make_figures(make_tables(), confidence=0.9)
     for name, figure in drawn.items():
-        assert ("Intervals are at 90%." in figure.layout.meta["notes"]) == (name != "processes")
+        assert ("Intervals are at 90%." in figure.layout.meta["notes"]) == (name not in ("processes", "sharpness"))
 
 
 def test_panels_leave_room_for_titles_and_tick_labels(both):
@@ -198,3 +198,16 @@ def test_names_of_dials_are_not_markup(tables):
     frame = tables["decomposition_sweeps"].replace({"dial": {"rank": "<i>x</i>"}})
     text = sweeps_figure(frame).layout.annotations[-1].text
     assert text == "<b>&lt;i&gt;x&lt;/i&gt;</b>"
+
+
+def test_sharpness_is_drawn_against_the_radius(tables):
+    frame = tables["sharpness"]
+    figure = make_figures(tables)["sharpness"]
+    bound = next(trace for trace in figure.data if trace.name == "sharpness-aware bound")
+    ratio = (frame["upper"] / frame["upper_standard"]).groupby(frame["radius"]).median()
+    np.testing.assert_allclose(bound.x, ratio.index)
+    np.testing.assert_allclose(bound.y, ratio)
+    parts = {trace.name: np.array(trace.y) for trace in figure.data if trace.yaxis == "y2"}
+    np.testing.assert_allclose(parts["the teacher’s sharpness"], [0.006, 0.06])
+    np.testing.assert_allclose(parts["change of σ"], [0.004, 0.04])
+    assert "sharpness-aware bound is" in figure.layout.meta["description"]

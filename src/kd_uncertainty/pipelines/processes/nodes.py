@@ -17,6 +17,7 @@ def enumerate_processes(options: ProcessesOptions, execution: ExecutionOptions) 
     return found.table, found.sharpness
 
 
-def plot_processes(table: pd.DataFrame, sharpness: pd.DataFrame) -> Figure:
-    """Draw bounds against the truth."""
-    return portable(make_figures({"processes": table, "sharpness": sharpness})["processes"])
+def plot_processes(processes: pd.DataFrame, sharpness: pd.DataFrame) -> list[Figure]:
+    """Draw bounds against the truth, and the sharpness-aware one against the radius."""
+    figures = make_figures({"processes": processes, "sharpness": sharpness})
+    return [portable(figures[name]) for name in ("processes", "sharpness")]

@@ -17,6 +17,6 @@ def create_pipeline() -> Pipeline:
                 TABLES,
                 name="enumerate_processes",
             ),
-            node(nodes.plot_processes, TABLES, "processes_figure", name="plot_processes"),
+            node(nodes.plot_processes, TABLES, [f"{name}_figure" for name in TABLES], name="plot_processes"),
         ]
     )

@@ -57,7 +57,7 @@ PARTS = (
         "Do the bounds hold?",
         "A few inputs and hypotheses, Gibbs teacher and student: all data sets are enumerated, and gaps, divergence "
         "and constants are known without error. One violation would refute a bound.",
-        ("processes",),
+        ("processes", "sharpness"),
     ),
     Part(
         "networks",

@@ -8,10 +8,13 @@ from kd_uncertainty.report.arms import Tables, table
 from kd_uncertainty.report.bounds.figures.design import sweeps_figure
 from kd_uncertainty.report.bounds.figures.networks import networks_figure
 from kd_uncertainty.report.bounds.figures.processes import processes_figure
+from kd_uncertainty.report.bounds.figures.sharpness import sharpness_figure
 
 __all__ = ["FIGURES", "make_figures"]
 
-FIGURES = ("decomposition_sweeps", "processes", "network_bounds")
+FIGURES = ("decomposition_sweeps", "processes", "sharpness", "network_bounds")
+EXACT = ("processes", "sharpness")
+"""Figures of enumerated processes, which have no intervals."""
 
 
 def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = False) -> dict[str, go.Figure]:
@@ -25,11 +28,10 @@ def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = Fal
     figures = {
         "decomposition_sweeps": sweeps_figure(table(tables, "decomposition_sweeps"), narrow=narrow),
         "processes": processes_figure(table(tables, "processes"), narrow=narrow),
+        "sharpness": sharpness_figure(table(tables, "sharpness"), narrow=narrow),
         "network_bounds": networks_figure(table(tables, "network_bounds"), narrow=narrow),
     }
-    return {
-        name: figure if name == "processes" else _with_level(figure, confidence) for name, figure in figures.items()
-    }
+    return {name: figure if name in EXACT else _with_level(figure, confidence) for name, figure in figures.items()}
 
 
 def _with_level(figure: go.Figure, confidence: float) -> go.Figure:
