@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("ingestion", "teachers", "responses", "students", "propagation", "reporting")
+STAGES = (
+    "ingestion", "teachers", "responses", "students", "propagation", "deviations", "teacher_comparison", "reporting"
+)  # fmt: skip
 PARTS = ("imports", "start", *STAGES, "tracking", "exit")
 MEANING = {
     "imports": "modules, whenever they are imported",
