@@ -13,11 +13,11 @@ from kd_uncertainty.deviations.confidence import ConfidenceOptions, confidence_e
 from kd_uncertainty.deviations.study import StudyDeviationsOptions
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.options import AnalysisOptions, ExecutionOptions
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.report.deviations.figures import make_figures
 from kd_uncertainty.report.figures import portable
 from kd_uncertainty.schemas import empty_deviations
 from kd_uncertainty.soft_labels import Source, read_soft_labels
-from kd_uncertainty.threads import available_cores
 
 TABLES = ("deviations", "deviation_bins", "gains")
 """The stage's tables; each has a figure."""
@@ -38,15 +38,10 @@ def train_and_compare(
             study_examples(examples, task["num_classes"]),
             options,
             confidence=analysis.confidence,
-            threads=threads_of(execution),
+            threads=num_workers(execution),
             progress=execution.progress,
         )
     )
-
-
-def threads_of(execution: ExecutionOptions) -> int:
-    """Threads over networks: as asked for, or all cores that this process may use."""
-    return available_cores() if execution.workers == "auto" else execution.workers
 
 
 def compare_students(

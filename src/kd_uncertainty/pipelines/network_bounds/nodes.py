@@ -11,7 +11,7 @@ from kd_uncertainty.bounds.langevin import LangevinBoundsOptions, langevin_bound
 from kd_uncertainty.bounds.networks import NetworkBoundsOptions, network_bounds
 from kd_uncertainty.convergence.examples import study_examples
 from kd_uncertainty.options import AnalysisOptions, ExecutionOptions
-from kd_uncertainty.pipelines.deviations.nodes import threads_of
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.report.bounds.figures import make_figures
 from kd_uncertainty.report.figures import portable
 
@@ -28,7 +28,7 @@ def bound_networks(
         study_examples(examples, task["num_classes"]),
         options,
         confidence=analysis.confidence,
-        threads=threads_of(execution),
+        threads=num_workers(execution),
         progress=execution.progress,
     ).table
 

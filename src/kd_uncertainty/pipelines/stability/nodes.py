@@ -11,10 +11,10 @@ from kd_uncertainty.convergence.engine import engine_facts
 from kd_uncertainty.convergence.examples import study_examples
 from kd_uncertainty.convergence.stability import StabilityOptions, measure_stability
 from kd_uncertainty.options import AnalysisOptions, ExecutionOptions
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.report.convergence.figures import make_figures
 from kd_uncertainty.report.figures import portable
 from kd_uncertainty.soft_labels import Source, read_soft_labels
-from kd_uncertainty.threads import available_cores
 
 TABLES = ("stability_curves", "stability", "teacher_error")
 """The stage's tables; each has a figure."""
@@ -37,7 +37,7 @@ def train_on_each_kind_of_labels(
         options,
         confidence=analysis.confidence,
         bins=analysis.calibration_bins,
-        threads=available_cores() if execution.workers == "auto" else execution.workers,
+        threads=num_workers(execution),
         progress=execution.progress,
     )
     students = found.table.drop_duplicates(["arm", "teacher", "level", "mixing"])["num_seeds"].sum()

@@ -10,7 +10,7 @@ from plotly.graph_objects import Figure
 from kd_uncertainty.convergence.examples import study_examples
 from kd_uncertainty.deviations.switching import SwitchingOptions, switching
 from kd_uncertainty.options import AnalysisOptions, ExecutionOptions
-from kd_uncertainty.pipelines.deviations.nodes import threads_of
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.report.deviations.figures import make_figures
 from kd_uncertainty.report.figures import portable
 
@@ -27,7 +27,7 @@ def switch_losses(
         study_examples(examples, task["num_classes"]),
         options,
         confidence=analysis.confidence,
-        threads=threads_of(execution),
+        threads=num_workers(execution),
         progress=execution.progress,
     )
     return found.table, found.teachers

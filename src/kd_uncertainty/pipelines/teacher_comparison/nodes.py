@@ -19,10 +19,10 @@ from kd_uncertainty.comparison.table import comparison_table
 from kd_uncertainty.device import resolve_device
 from kd_uncertainty.errors import UserError
 from kd_uncertainty.options import ExecutionOptions, PropagationOptions, StudentsOptions, TeachersOptions
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.pipelines.teachers import nodes as teacher_nodes
 from kd_uncertainty.report.figures import portable, teacher_comparison_figure
 from kd_uncertainty.teachers import collection
-from kd_uncertainty.threads import available_cores
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def compare_teachers(
         students.training,
         students.backend,
         device,
-        available_cores() if execution.workers == "auto" else execution.workers,
+        num_workers(execution),
         execution.chunk_size,
         propagation.calibration_bins,
     )
