@@ -6,11 +6,11 @@ import pandas as pd
 from plotly.graph_objects import Figure
 
 from kd_uncertainty.options import ExecutionOptions, ValuePropagationOptions
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.regression.bootstrap import BootstrapOptions, bootstrap_table
 from kd_uncertainty.regression.data import regression_data
 from kd_uncertainty.report.figures import portable
 from kd_uncertainty.report.regression.figures import bootstrap_figure
-from kd_uncertainty.threads import available_cores
 
 
 def measure_bootstrap(
@@ -24,7 +24,7 @@ def measure_bootstrap(
         regression_data(examples),
         bootstrap,
         confidence=propagation.confidence,
-        threads=available_cores() if execution.workers == "auto" else execution.workers,
+        threads=num_workers(execution),
         progress=execution.progress,
     )
 

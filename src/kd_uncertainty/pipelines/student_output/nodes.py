@@ -6,10 +6,10 @@ import pandas as pd
 from plotly.graph_objects import Figure
 
 from kd_uncertainty.options import ExecutionOptions, ValuePropagationOptions
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.regression.student_output import StudentOutputOptions, student_output_table
 from kd_uncertainty.report.figures import portable
 from kd_uncertainty.report.regression.figures import student_output_figure
-from kd_uncertainty.threads import available_cores
 
 
 def measure_student_output(
@@ -25,7 +25,7 @@ def measure_student_output(
         {"digits": digits, "wine": wine, "breast_cancer": breast_cancer},
         student_output,
         confidence=propagation.confidence,
-        threads=available_cores() if execution.workers == "auto" else execution.workers,
+        threads=num_workers(execution),
         progress=execution.progress,
     )
 

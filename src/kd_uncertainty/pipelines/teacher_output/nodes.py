@@ -6,11 +6,11 @@ import pandas as pd
 from plotly.graph_objects import Figure
 
 from kd_uncertainty.options import ExecutionOptions, ValuePropagationOptions
+from kd_uncertainty.pipelines.students.nodes import num_workers
 from kd_uncertainty.regression.data import regression_data
 from kd_uncertainty.regression.teacher_output import TeacherOutputOptions, teacher_output_table
 from kd_uncertainty.report.figures import portable
 from kd_uncertainty.report.regression.figures import teacher_output_figure
-from kd_uncertainty.threads import available_cores
 
 
 def measure_teacher_output(
@@ -24,7 +24,7 @@ def measure_teacher_output(
         regression_data(examples),
         teacher_output,
         confidence=propagation.confidence,
-        threads=available_cores() if execution.workers == "auto" else execution.workers,
+        threads=num_workers(execution),
         progress=execution.progress,
     )
 
