@@ -141,7 +141,7 @@ def tune(
 ) -> dict[str, Setting]:
     """Return the fastest setting of each contender with one process and one thread, by the better of two turns.
 
-    A fifth of the epochs tells as much of the time of one.
+    A tenth of the epochs tells as much of the time of one.
 
     Args:
         workers: where to train.
@@ -158,7 +158,7 @@ def tune(
     ]
     chosen = {name: dict(tried[0]) for name, tried in settings.items()}
     fastest: dict[str, float] = {}
-    short = replace(problem, name=f"{problem.name}, tuning", epochs=max(problem.epochs // 5, 1))
+    short = replace(problem, name=f"{problem.name}, tuning", epochs=max(problem.epochs // 10, 1))
     for entry in run_race(workers, short, entries, seconds=0, rounds=(2, 2), say=say):
         name = entry.contender.name
         if min(entry.seconds) < fastest.get(name, np.inf):

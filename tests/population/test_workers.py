@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.population import workers
+from kd_uncertainty.population import processes, workers
 from kd_uncertainty.population.native import library
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.workers import run
@@ -128,7 +128,7 @@ def test_a_network_that_fails_in_any_process_is_named(count):
 
 def test_a_killed_worker_is_reported_as_such(monkeypatch):
     """The worker kills itself in its initialiser's place; whoever waits for it must hear of it."""
-    monkeypatch.setattr(workers, "_start_worker", _die)
+    monkeypatch.setattr(processes, "_start_worker", _die)
     with pytest.raises(UserError, match=r"a worker process died .* execution.workers or execution.chunk_size"):
         list(run(small_job(backend="vmap"), workers=2, progress=False))
 

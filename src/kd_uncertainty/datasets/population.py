@@ -1,4 +1,4 @@
-"""A population on disk: a folder of shards, continued where a killed run left it."""
+"""A population on disk, or any long job's result: a folder of shards, continued where a killed run left it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class PendingPopulation(NamedTuple):
         identity: digest of everything that decides the result.
         num_shards: how many shards there will be.
         train: trains the shards of the given numbers and yields each when it is done.
+        unit: what a shard is made of, in the singular; see ``ShardStore``.
     """
 
     identity: str
     num_shards: int
     train: Callable[[list[int]], Iterable[Shard]]
+    unit: str = "student"
 
 
 class Population(AbstractDataset[PendingPopulation, ShardStore]):
@@ -48,7 +50,7 @@ class Population(AbstractDataset[PendingPopulation, ShardStore]):
 
     def save(self, data: PendingPopulation) -> None:
         """Train what is missing."""
-        store = ShardStore(self._filepath, data.identity, data.num_shards)
+        store = ShardStore(self._filepath, data.identity, data.num_shards, data.unit)
         for index, tensors in data.train(store.missing()):
             store.write(index, tensors)
 

@@ -31,12 +31,14 @@ class ShardStore:
         folder: where the shards are; created on the first write.
         identity: digest of everything that the shards are computed from. Shards of another identity do not count.
         num_shards: how many there will be.
+        unit: what a shard is made of, in the singular. The tensor of that name in the plural numbers those of a shard.
     """
 
-    def __init__(self, folder: str | Path, identity: str, num_shards: int) -> None:
+    def __init__(self, folder: str | Path, identity: str, num_shards: int, unit: str = "student") -> None:
         self.folder = Path(folder)
         self.identity = identity
         self.num_shards = num_shards
+        self.unit = unit
 
     @classmethod
     def open(cls, folder: str | Path) -> ShardStore:
@@ -59,19 +61,19 @@ class ShardStore:
 
         Args:
             index: from 0 to ``num_shards`` - 1.
-            tensors: by name; must hold "students", the numbers of the shard's students.
+            tensors: by name; must hold the numbers of the shard's units, such as "students".
         """
         path = self.path(index)
         with artefacts.atomic_write(path, checksum=False) as temporary:
             save_file({name: values.contiguous() for name, values in tensors.items()}, temporary)
             digest = artefacts.sha256_of(temporary)
         shards = self._entries()
-        students = tensors["students"]
+        units = tensors[f"{self.unit}s"]
         shards[str(index)] = {
             "file": path.name,
             "sha256": digest,
-            "first_student": int(students.min()),
-            "last_student": int(students.max()),
+            f"first_{self.unit}": int(units.min()),
+            f"last_{self.unit}": int(units.max()),
         }
         manifest = {
             "format_version": FORMAT_VERSION,
