@@ -96,7 +96,16 @@ def try_arguments(class_path: str, arguments: Mapping[str, Any]) -> None:
         UserError: if the class cannot be built.
     """
     with torch.device("meta"):
-        _construct(class_path, arguments, num_inputs=2, num_classes=2)
+        _construct(class_path, arguments, _inputs_to_try(class_path, arguments), num_classes=2)
+
+
+def _inputs_to_try(class_path: str, arguments: Mapping[str, Any]) -> int:
+    """Return a number of inputs that a network of this package takes: an image's, if it takes images, else two."""
+    choose = getattr(import_network(class_path), "inputs_to_try", None)
+    try:
+        return 2 if choose is None else int(choose(arguments))
+    except ValueError as error:
+        raise UserError(f"network class '{class_path}': {describe_error(error)}") from error
 
 
 def _construct(class_path: str, arguments: Mapping[str, Any], num_inputs: int, num_classes: int) -> nn.Module:
