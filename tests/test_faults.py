@@ -120,6 +120,11 @@ FAULTS = [
     Fault("unknown kind of teacher", ["'oracle'", "deep_ensemble"], study(teachers={"posteriors": {"x": {"kind": "oracle"}}})),
     Fault("option of another kind", ["posteriors.deterministic", "members"], study(teachers={"posteriors": {"deterministic": {"members": 3}}})),
     Fault("soft temperature on hard labels", ["temperature", "label"], study(students={"arms": [{**ARM, "temperature": 2.0}]})),
+    Fault("schedule that is none", ["students.arms", "schedule", "'to_teacher' is no schedule", "to_teacher@0.5"], study(students={"arms": [{**ARM, "schedule": "to_teacher"}]})),
+    Fault("schedule with nothing before the switch", ["schedule", "'to_labels@0' is no schedule", "above 0"], study(students={"arms": [{**ARM, "schedule": ["constant", "to_labels@0"]}]})),
+    Fault("schedule without a teacher", ["one_hot has no teacher to switch"], study(students={"arms": [{"target": "one_hot", "schedule": "to_teacher@0.5"}]})),
+    Fault("schedule of mixing 0", ["mixing: 0 never learns from the teacher"], study(students={"arms": [{**ARM, "mixing": [0.0, 0.5], "schedule": "to_teacher@0.5"}]})),
+    Fault("the same schedule in two spellings", ["schedule: to_labels@0.5", "declared twice"], study(students={"arms": [{**ARM, "schedule": ["to_labels@0.5", "to_labels@.50"]}]})),
     Fault("temperature zero", ["temperature", "greater than 0"], study(students={"arms": [{"target": "exact", "temperature": 0}]})),
     Fault(
         "unknown teacher in an arm",

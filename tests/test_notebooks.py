@@ -12,7 +12,7 @@ from .project import ROOT, Project
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PLOTLY = "application/vnd.plotly.v1+json"
-CURVE = ["teacher", "target", "weighting", "mixing", "temperature"]
+CURVE = ["teacher", "target", "weighting", "mixing", "temperature", "schedule"]
 
 
 def execute(name, project):

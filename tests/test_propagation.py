@@ -17,6 +17,7 @@ KEYS = {"arm": 4, "teacher": "t", "target": "label", "num_responses": 2} | {
     "weighting": "average",
     "mixing": 1.0,
     "temperature": 1.0,
+    "schedule": "constant",
 }
 
 

@@ -15,7 +15,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params
 from kedro.io import DatasetError
 
-from kd_uncertainty.errors import UserError
+from kd_uncertainty.errors import user_error
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +23,6 @@ logger = logging.getLogger(__name__)
 @click.group(name="kd-uncertainty")
 def cli() -> None:
     """Commands of this project."""
-
-
-def user_error(error: BaseException) -> UserError | None:
-    """Find the ``UserError`` behind an exception that Kedro wrapped, if there is one."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, UserError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def sentence(error: Exception) -> str | None:

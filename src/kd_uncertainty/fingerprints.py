@@ -18,13 +18,15 @@ from typing import Any
 
 import fsspec
 import numpy as np
-import sklearn
 from kedro.pipeline import Pipeline
 
 from kd_uncertainty.artefacts import sha256_of
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.language.options import ModelOptions, language_models
+from kd_uncertainty.language.weights import model_token
 from kd_uncertainty.networks import import_network
 from kd_uncertainty.options import Parameters
+from kd_uncertainty.tasks.bundled import bundled_version
 from kd_uncertainty.typed import Options
 
 EXECUTION = "params:execution"
@@ -102,7 +104,17 @@ class StageFingerprints:
         for part in path.split("."):
             section = getattr(section, part)
         value = section.model_dump(mode="json", by_alias=True) if isinstance(section, Options) else section
-        return [value, {path: source_token(path) for path in sorted(class_paths(value))}]
+        sources = {path: source_token(path) for path in sorted(class_paths(value))}
+        models = language_models(section) if isinstance(section, Options) else []
+        return [value, sources, *([[_weights(model) for model in models]] if models else [])]
+
+
+def _weights(model: ModelOptions) -> list[str]:
+    """What identifies a model's weights; a study whose models are not installed must not keep others from running."""
+    try:
+        return model_token(model)
+    except UserError:
+        return [MISSING]
 
 
 def digest(value: Any) -> str:
@@ -119,9 +131,11 @@ def entry_token(entry: Mapping[str, Any], project: Path) -> list[Any]:
 
 
 def _maker(entry: Mapping[str, Any]) -> str | None:
-    """Version of the package that a table without a file comes from, bundled or drawn; None for all other entries."""
+    """What a table without a file comes from, bundled or drawn: a version or a digest; None for all other entries."""
     kind = str(entry.get("type", "")).rpartition(".")[-1]
-    return {"BundledTable": sklearn.__version__, "GaussianMixture": np.__version__}.get(kind)
+    if kind == "BundledTable":
+        return bundled_version(str(entry.get("name")))
+    return np.__version__ if kind == "GaussianMixture" else None
 
 
 def content_token(filepath: str, project: Path) -> str:

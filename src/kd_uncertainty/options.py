@@ -6,13 +6,12 @@ any node runs, so a study never starts with a setting that it cannot honour.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
-    field_validator,
     model_validator,
 )
 
@@ -20,6 +19,7 @@ from kd_uncertainty.bounds.decomposition import DecompositionOptions
 from kd_uncertainty.bounds.langevin import LangevinBoundsOptions
 from kd_uncertainty.bounds.networks import NetworkBoundsOptions
 from kd_uncertainty.bounds.processes import ProcessesOptions
+from kd_uncertainty.cluster.options import Resources
 from kd_uncertainty.comparison.options import TeacherComparisonOptions
 from kd_uncertainty.convergence.gradient_noise import GradientNoiseOptions
 from kd_uncertainty.convergence.neighbourhood import NeighbourhoodOptions
@@ -30,7 +30,15 @@ from kd_uncertainty.deviations.denoising import DenoisingOptions
 from kd_uncertainty.deviations.eigenspace import EigenspaceOptions
 from kd_uncertainty.deviations.study import StudyDeviationsOptions
 from kd_uncertainty.deviations.switching import SwitchingOptions
+from kd_uncertainty.language.options import (
+    LanguagePropagationOptions,
+    LanguageResponsesOptions,
+    LanguageStudentsOptions,
+    PromptOptions,
+    SurrogateOptions,
+)
 from kd_uncertainty.networks.options import NetworkOptions
+from kd_uncertainty.population.arms import ArmOptions
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.regression.bootstrap import BootstrapOptions
 from kd_uncertainty.regression.initialisation import InitialisationOptions
@@ -40,7 +48,7 @@ from kd_uncertainty.regression.student_output import StudentOutputOptions
 from kd_uncertainty.regression.teacher_output import TeacherOutputOptions
 from kd_uncertainty.tasks.options import IngestionOptions, Split, TableOptions
 from kd_uncertainty.teachers.named import Posteriors
-from kd_uncertainty.typed import Fraction, Options, Seed, Share
+from kd_uncertainty.typed import Fraction, NonEmpty, Options, Seed
 
 __all__ = [
     "AnalysisOptions",
@@ -50,6 +58,7 @@ __all__ = [
     "DeviationsStudyOptions",
     "ExecutionOptions",
     "IngestionOptions",
+    "LanguageStudyOptions",
     "NetworkOptions",
     "PageOptions",
     "Parameters",
@@ -65,11 +74,6 @@ __all__ = [
     "TrainingOptions",
     "ValuePropagationOptions",
 ]
-
-Item = TypeVar("Item")
-
-TargetKind = Literal["one_hot", "label", "posterior", "exact"]
-"""What a student is trained on: the data's own labels, sampled teacher labels, posterior draws, mean probabilities."""
 
 
 class TeachersOptions(Options):
@@ -92,36 +96,6 @@ class ResponsesOptions(Options):
         "docs/own-soft-labels.md",
     )
     seed: Seed = 2
-
-
-NonEmpty = Annotated[tuple[Item, ...], Field(min_length=1)]
-
-
-class ArmOptions(Options):
-    """A block of arms: the product of its teachers, numbers of responses, mixings and temperatures."""
-
-    target: TargetKind
-    teachers: NonEmpty[str] | None = Field(None, description="names; null means every teacher in the responses")
-    num_responses: NonEmpty[PositiveInt] = (1,)
-    mixing: NonEmpty[Share] = Field((1.0,), description="weight of the teacher's target beside the data's labels")
-    temperature: NonEmpty[PositiveFloat] = (1.0,)
-
-    @field_validator("num_responses", "mixing", "temperature", "teachers", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int | float | str) else value
-
-    @model_validator(mode="after")
-    def _fits_its_target(self) -> Self:
-        if self.target in ("one_hot", "label") and set(self.temperature) != {1.0}:
-            raise ValueError(f"temperature softens probabilities; target: {self.target} has hard labels, leave it at 1")
-        if self.target in ("one_hot", "exact") and set(self.num_responses) != {1}:
-            raise ValueError(f"target: {self.target} uses no sampled responses, leave num_responses at 1")
-        if self.target == "one_hot" and self.teachers is not None:
-            raise ValueError("target: one_hot uses no teacher, leave teachers out")
-        if self.target == "one_hot" and set(self.mixing) != {1.0}:
-            raise ValueError("target: one_hot has nothing to mix, leave mixing at 1")
-        return self
 
 
 MOST_STUDENTS = 1_000_000
@@ -275,6 +249,17 @@ class BoundsStudyOptions(Study):
     reporting: PageOptions = PageOptions(title="What the generalisation bounds of distillation are worth")
 
 
+class LanguageStudyOptions(Study):
+    """All sections of the language study (arXiv 2601.18909, language models)."""
+
+    ingestion: PromptOptions = PromptOptions()
+    responses: LanguageResponsesOptions = LanguageResponsesOptions()
+    students: LanguageStudentsOptions = LanguageStudentsOptions()
+    propagation: LanguagePropagationOptions = LanguagePropagationOptions()
+    surrogate: SurrogateOptions = SurrogateOptions()
+    reporting: PageOptions = PageOptions(title="What becomes of a language model's answers in its students")
+
+
 class ExecutionOptions(Options):
     """Where and how wide the work runs. No part of any fingerprint: on a GPU it changes last bits, else no result."""
 
@@ -286,6 +271,16 @@ class ExecutionOptions(Options):
         "auto", description="students trained at once inside a worker; auto: 72 on a CPU, as fits its memory on a GPU"
     )
     progress: bool = True
+    engine: Literal["local", "ray"] = Field("local", description="who trains students: this machine, or a Ray cluster")
+    cluster: str | None = Field(
+        None, description="host:port of the Ray cluster, for engine: ray and RayRunner; null: started on this machine"
+    )
+    shard_resources: Resources = Field(
+        Resources(gpus=1.0), description="what a shard of students occupies on the cluster; gpus count on device: cuda"
+    )
+    resources: dict[str, Resources] = Field(
+        {}, description="what nodes of these tags occupy under RayRunner, such as teachers: {gpus: 0.5}"
+    )
 
 
 class Parameters(Options):
@@ -296,4 +291,5 @@ class Parameters(Options):
     convergence: ConvergenceStudyOptions
     deviations: DeviationsStudyOptions
     bounds: BoundsStudyOptions
+    language: LanguageStudyOptions = LanguageStudyOptions()
     execution: ExecutionOptions = ExecutionOptions()

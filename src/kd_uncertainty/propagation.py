@@ -15,7 +15,7 @@ from kd_uncertainty.soft_labels import SoftLabels
 from kd_uncertainty.threads import in_order
 from kd_uncertainty.uncertainty.predictions import ArmLogits
 
-RELIABILITY_KEYS = ["role", "teacher", "target", "num_responses", "mixing", "temperature", "split"]
+RELIABILITY_KEYS = ["role", "teacher", "target", "num_responses", "mixing", "temperature", "schedule", "split"]
 
 
 def _targets(examples: pd.DataFrame) -> pd.Series[Any]:
@@ -52,7 +52,7 @@ def teacher_tables(
             )
             metrics += [{"teacher": teacher, "split": split, **interval._asdict()} for interval in intervals]
             keys = {"role": "teacher", "teacher": teacher, "target": "", "num_responses": 0}
-            keys |= {"mixing": np.nan, "temperature": np.nan, "split": split}
+            keys |= {"mixing": np.nan, "temperature": np.nan, "schedule": "", "split": split}
             diagrams.append(_Rows(keys, vars(calibration.reliability_bins(logits[chosen], targets, bins))))
     return pd.DataFrame(metrics), _table(diagrams)
 

@@ -29,6 +29,7 @@ def _each_once(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
+NonEmpty = Annotated[tuple[Item, ...], Field(min_length=1)]
 Distinct = Annotated[tuple[Item, ...], Field(min_length=1), BeforeValidator(_one_is_a_list), AfterValidator(_each_once)]
 """Values of one dial, at least one, each once; a single value stands for a list of it."""
 

@@ -21,7 +21,8 @@ ARMS = (("none", "one_hot", 1, 1), ("t", "label", 1, 2), ("t", "label", 4, 2), (
 def make_plan():
     rows = [
         {"arm": arm, "teacher": teacher, "target": target, "num_responses": count, "weighting": "average"}
-        | {"mixing": 1.0, "temperature": 1.0, "response_seed": r, "initialisation_seed": i, "order_seed": o}
+        | {"mixing": 1.0, "temperature": 1.0, "schedule": "constant"}
+        | {"response_seed": r, "initialisation_seed": i, "order_seed": o}
         for arm, (teacher, target, count, responses) in enumerate(ARMS)
         for r in range(responses)
         for i in range(2)

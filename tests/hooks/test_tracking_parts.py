@@ -50,9 +50,12 @@ class TestNames:
         base |= {"mixing": 1.0, "temperature": 1.0}
         changes = [{}, {"target": "posterior"}, {"teacher": "dropout"}, {"num_responses": 8}]
         changes += [{"weighting": "inverse"}, {"mixing": 0.5}, {"temperature": 2.0}]
+        changes += [{"schedule": "to_teacher@0.5"}, {"schedule": "to_labels@0.5"}, {"schedule": "to_labels@0.25"}]
         assert len({arm_name(base | change) for change in changes}) == len(changes)
         assert arm_name(base | {"target": "one_hot", "teacher": "none"}) == "one_hot"
         assert arm_name(base, num_responses=False) == "label.ensemble"
+        assert arm_name(base | {"schedule": "constant"}) == arm_name(base)
+        assert arm_name(base | {"schedule": "to_teacher@0.5"}) == "label.ensemble.k04.to_teacher0.5"
 
     def test_parameters_are_dotted_and_readable(self) -> None:
         options = StudentsOptions.model_validate({"arms": [{"target": "label", "num_responses": [1, 2]}], "seed": 9})

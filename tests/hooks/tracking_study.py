@@ -36,7 +36,7 @@ COMPONENTS = ("total", "intra", "inter", "inter_unbiased", "response", "initiali
 def arm_row(arm: int) -> dict[str, Any]:
     teacher, target, num_responses = ARMS[arm]
     keys = {"teacher": teacher, "target": target, "num_responses": num_responses, "weighting": "average"}
-    return {"arm": arm, **keys, "mixing": 1.0, "temperature": 1.0}
+    return {"arm": arm, **keys, "mixing": 1.0, "temperature": 1.0, "schedule": "constant"}
 
 
 def ingestion(source: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -90,7 +90,7 @@ def propagation(
     )
     budget = pd.DataFrame(
         [{"teacher": "ensemble", "target": "label", "weighting": "average", "mixing": 1.0, "temperature": 1.0}]
-    ).assign(response_variance=0.02, floor=0.002, slope=-1.0, recommended_num_responses=8)
+    ).assign(schedule="constant", response_variance=0.02, floor=0.002, slope=-1.0, recommended_num_responses=8)
     return teacher_metrics, arm_metrics, components, budget, best_student()
 
 

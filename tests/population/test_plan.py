@@ -25,8 +25,8 @@ def test_columns_and_types_are_the_contracts():
 
 def test_every_row_is_the_product_in_declared_order():
     plan = make_plan(crossing(LABEL, POSTERIOR, responses=3, initialisations=2, orders=4), {"a": 8, "b": 8})
-    arms = [(t, "label", k, "average", m, 1.0) for t, k, m in product("ab", (1, 4), (1.0, 0.5))]
-    arms += [("b", "posterior", 1, "average", 1.0, t) for t in (1.0, 2.0)]
+    arms = [(t, "label", k, "average", m, 1.0, "constant") for t, k, m in product("ab", (1, 4), (1.0, 0.5))]
+    arms += [("b", "posterior", 1, "average", 1.0, t, "constant") for t in (1.0, 2.0)]
     names = {"response": 3, "initialisation": 2, "order": 4}
     seeds = list(product(*([derive_seed(3, name, i) for i in range(count)] for name, count in names.items())))
     expected = [
@@ -35,6 +35,14 @@ def test_every_row_is_the_product_in_declared_order():
         for i, seed in enumerate(seeds)
     ]
     assert list(plan.itertuples(index=False, name=None)) == expected
+
+
+def test_schedules_are_the_last_dial_and_their_arms_share_all_seeds():
+    schedules = ("constant", "to_teacher@0.5", "to_labels@0.25")
+    plan = make_plan(crossing(block("exact", mixing=(1.0, 0.5), schedule=schedules)), {"a": 8})
+    arms = plan.drop_duplicates("arm")
+    assert list(zip(arms["mixing"], arms["schedule"], strict=True)) == list(product((1.0, 0.5), schedules))
+    assert len({tuple(map(tuple, arm[list(SEED_COLUMNS)].to_numpy())) for _, arm in plan.groupby("arm")}) == 1
 
 
 def test_arms_without_response_randomness_have_one_response_level_of_their_own():

@@ -70,6 +70,7 @@ def resampled(cohort: Cohort, size: int, epochs: int | None = None) -> Cohort:
 def block(target: str, **changes: Any) -> SimpleNamespace:
     """A block of arms."""
     settings = {"teachers": None, "num_responses": (1,), "mixing": (1.0,), "temperature": (1.0,)}
+    settings["schedule"] = ("constant",)
     return SimpleNamespace(target=target, **(settings | changes))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from .deviations.study import deviation_bins, deviations
 from .teaching import teacher_comparison
 
-ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature"]
+ARM_KEYS = ["teacher", "target", "num_responses", "weighting", "mixing", "temperature", "schedule"]
 FLOOR = 0.0022
 FLOOR_PARTS = {"initialisation": 0.70, "order": 0.24, "residual": 0.06}
 RESPONSE_VARIANCE = {
@@ -36,7 +36,8 @@ def arms_frame() -> pd.DataFrame:
                 rows += [(teacher, target, k) for k in GRID[target]]
         rows.append((teacher, "exact", 1))
     frame = pd.DataFrame(rows, columns=["teacher", "target", "num_responses"])
-    return frame.assign(arm=range(len(frame)), weighting="average", mixing=1.0, temperature=1.0)[["arm", *ARM_KEYS]]
+    usual = {"weighting": "average", "mixing": 1.0, "temperature": 1.0, "schedule": "constant"}
+    return frame.assign(arm=range(len(frame)), **usual)[["arm", *ARM_KEYS]]
 
 
 def response_part(teacher: str, target: str, k: int) -> float:
@@ -106,7 +107,7 @@ def budget_row(teacher: str, target: str, a: float, **changes: Any) -> dict[str,
     largest = GRID[target][-1]
     row = {
         "teacher": teacher, "target": target, "weighting": "average", "mixing": 1.0, "temperature": 1.0,
-        "split": "validation",
+        "schedule": "constant", "split": "validation",
         "response_variance": a, "response_variance_lower": 0.88 * a, "response_variance_upper": 1.13 * a,
         "floor": FLOOR, "floor_lower": 0.84 * FLOOR, "floor_upper": 1.17 * FLOOR,
         "slope": -1.02, "slope_lower": -1.09, "slope_upper": -0.94,
@@ -136,17 +137,20 @@ def teacher_metrics() -> pd.DataFrame:
 def reliability(arms: pd.DataFrame) -> pd.DataFrame:
     rng = np.random.default_rng(5)
     edges = np.linspace(0.0, 1.0, 11)
-    groups = [("teacher", name, "", 0, math.nan) for name in TEACHER_NLL]
-    groups += [("students", a["teacher"], a["target"], a["num_responses"], 1.0) for a in arms.to_dict("records")]
+    groups = [("teacher", name, "", 0, math.nan, "") for name in TEACHER_NLL]
+    groups += [
+        ("students", a["teacher"], a["target"], a["num_responses"], 1.0, a["schedule"]) for a in arms.to_dict("records")
+    ]
     rows = []
-    for role, teacher, target, k, keys in groups:
+    for role, teacher, target, k, keys, schedule in groups:
         counts = np.array([0, 0, 2, 6, 13, 19, 24, 31, 52, 213]) * (1 if role == "teacher" else 72)
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
             confidence = (low + high) / 2 if count else math.nan
             accuracy = float(np.clip(confidence + 0.05 + rng.normal(0, 0.02), 0, 1)) if count else math.nan
-            rows.append((role, teacher, target, k, keys, keys, "test", low, high, confidence, accuracy, int(count)))
-    columns = ["role", "teacher", "target", "num_responses", "mixing", "temperature", "split", "bin_lower", "bin_upper"]
-    return pd.DataFrame(rows, columns=[*columns, "confidence", "accuracy", "count"])
+            bins = (low, high, confidence, accuracy, int(count))
+            rows.append((role, teacher, target, k, keys, keys, schedule, "test", *bins))
+    columns = ["role", "teacher", "target", "num_responses", "mixing", "temperature", "schedule", "split"]
+    return pd.DataFrame(rows, columns=[*columns, "bin_lower", "bin_upper", "confidence", "accuracy", "count"])
 
 
 def population(arms: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -152,7 +152,7 @@ def test_own_logits_work_alike():
     found = advise(predictions, plan, **COSTS, budget=300.0)
     components = variance_components(from_predictions(predictions, plan))
     assert advise(components, None, **COSTS, budget=300.0).table.equals(found.table)
-    assert list(found.table)[:5] == [key for key in ARM_KEYS if key != "num_responses"]
+    assert list(found.table)[:6] == [key for key in ARM_KEYS if key != "num_responses"]
     chosen = components.table.query("split == 'validation' and component == 'inter_unbiased'")
     curve = fit_curve(np.array(GRID), chosen["estimate"].to_numpy())
     expected = choices(float(curve.response_variance), float(curve.floor), 1, 20, 300)

@@ -59,7 +59,8 @@ def table_of(shape, arms=2, seed=3):
     seeds = crossing(shape)
     plan, rows = [], []
     for arm in range(arms):
-        keys = {"arm": arm, **dict(zip(ARM_KEYS, ("ensemble", "label", 2**arm, "average", 1.0, 1.0), strict=True))}
+        own = ("ensemble", "label", 2**arm, "average", 1.0, 1.0, "constant")
+        keys = {"arm": arm, **dict(zip(ARM_KEYS, own, strict=True))}
         for one in seeds:
             plan.append({"student": len(plan), **keys, **dict(zip(SEED_COLUMNS, one, strict=True))})
             for split in ("validation", "test"):

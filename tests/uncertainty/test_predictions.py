@@ -23,6 +23,7 @@ def tables(arrow, shuffled=False):
             "weighting": "average",
             "mixing": 1.0,
             "temperature": 1.0,
+            "schedule": "constant",
             "response_seed": [5, 6, 5, 6],
             "initialisation_seed": 1,
             "order_seed": 1,

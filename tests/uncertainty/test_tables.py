@@ -21,7 +21,7 @@ DEVIATIONS = (1.0, 0.4, 0.2, 0.2, 0.1, 0.1, 0.2)
 
 
 def keys_of(arm, k, teacher="ensemble", target="label"):
-    values = (teacher, target, k, "average", 1.0, 1.0)
+    values = (teacher, target, k, "average", 1.0, 1.0, "constant")
     return {"arm": arm, **dict(zip(ARM_KEYS, values, strict=True))}
 
 

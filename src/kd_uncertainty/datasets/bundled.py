@@ -1,4 +1,4 @@
-"""A table that comes with scikit-learn, as a catalog entry."""
+"""A table that comes with scikit-learn or this package, as a catalog entry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from kd_uncertainty.tasks.bundled import LABEL_NOISE, load_bundled
 
 
 class BundledTable(AbstractDataset[NoReturn, pd.DataFrame]):
-    """A bundled table by name: ``digits``, ``wine``, ``breast_cancer``, or ``diabetes`` for regression.
+    """A bundled table by name: ``digits``, ``wine``, ``breast_cancer``, ``diabetes`` for regression, or ``facts``.
+
+    ``facts`` holds questions with reference answers for a language model.
 
     ``label_noise`` is a suggestion that travels with the table (``attrs``): these tables are too clean to be
     interesting, and a user's own are not to be made noisier unasked.

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from kd_uncertainty.convergence.examples import StudyExamples
 from kd_uncertainty.deviations._switching_options import StudentFit, SwitchingOptions
 from kd_uncertainty.errors import UserError
+from kd_uncertainty.loss_schedules import nearest_step
 from kd_uncertainty.population.contract import Build, Cohort, State, Trained
 from kd_uncertainty.population.schedules import steps_per_epoch
 from kd_uncertainty.population.seeds import derive_seed
@@ -48,7 +49,7 @@ class Arm(NamedTuple):
 
         A constant schedule has its second mixing, which is its first, from the start.
         """
-        return 0 if math.isnan(self.switch) else math.floor(self.switch * steps + 0.5)
+        return 0 if math.isnan(self.switch) else nearest_step(self.switch, steps)
 
 
 def make_arms(num_teachers: int, fractions: Sequence[float]) -> list[Arm]:

@@ -10,12 +10,17 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from kd_uncertainty.cluster import SHARDS, ShardCluster
 from kd_uncertainty.device import resolve_device
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.options import RegressionStudyOptions, StudyOptions
+from kd_uncertainty.language.options import language_models
+from kd_uncertainty.language.pretrained import import_transformers
+from kd_uncertainty.language.weights import model_token
+from kd_uncertainty.options import ExecutionOptions, RegressionStudyOptions, StudyOptions
 from kd_uncertainty.population.plan import make_plan
 from kd_uncertainty.population.targets import check_soft_labels
 from kd_uncertainty.regression.plan import check_draws, make_value_plan
+from kd_uncertainty.typed import Options
 
 _PLANNED: dict[str, type[StudyOptions | RegressionStudyOptions]] = {
     "classification": StudyOptions,
@@ -36,19 +41,24 @@ class GuardHooks:
         self._entries = conf_catalog or {}
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:
         """Check the run's inputs, outputs, device and plan.
 
         Raises:
             UserError: if an input is missing, an output is a file of the user's own or its folder cannot be written,
-                there is no such device, or the arms ask for what the teachers will not give.
+                there is no such device, a language model is not installed, or the arms ask for what the teachers will
+                not give.
         """
         for name in sorted(pipeline.inputs()):
             self._require_input(name, catalog)
         for name in sorted(pipeline.all_outputs()):
             self._require_output(name, pipeline)
         if "params:execution" in pipeline.datasets():
-            resolve_device(catalog.load("params:execution").device)
+            trains = any(SHARDS in node.tags for node in pipeline.nodes)
+            require_device(catalog.load("params:execution"), str(run_params.get("runner")), trains)
+        for name in sorted(pipeline.inputs()):
+            if name.startswith("params:language."):
+                require_models(catalog.load(name))
         for name in sorted(pipeline.all_outputs()):
             study, _, table = name.partition(".")
             if table == "responses" and study in _PLANNED:
@@ -99,6 +109,36 @@ def require_writable(path: Path) -> None:
             f"data folder '{existing}' cannot be written (needed for {path.name}); make it a writable folder, or set "
             "another one as `data` in conf/local/globals.yml"
         )
+
+
+def require_device(execution: ExecutionOptions, runner: str, trains: bool) -> None:
+    """Check that the device is there: on the cluster if work goes there, otherwise here.
+
+    Args:
+        execution: as configured.
+        runner: the run's; RayRunner checks what its nodes need.
+        trains: whether students are trained, whose shards may go to a cluster.
+
+    Raises:
+        UserError: if it is not.
+    """
+    if "RayRunner" not in runner and execution.engine == "local":
+        resolve_device(execution.device)
+    if trains and execution.engine == "ray":
+        ShardCluster(execution.cluster, execution.shard_resources, execution.device).resolve()
+
+
+def require_models(section: Any) -> None:
+    """Check that the language models that a section of parameters names are there, before hours go into another.
+
+    Raises:
+        UserError: if not, or if transformers is not installed.
+    """
+    models = language_models(section) if isinstance(section, Options) else []
+    if models:
+        import_transformers()
+    for model in models:
+        model_token(model)
 
 
 def require_possible_plan(study: StudyOptions | RegressionStudyOptions) -> None:

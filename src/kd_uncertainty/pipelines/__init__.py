@@ -26,6 +26,7 @@ from kd_uncertainty.pipelines import (
     stability,
     student_output,
     students,
+    surrogate,
     switching,
     teacher_comparison,
     teacher_output,
@@ -43,6 +44,7 @@ _STUDIES = {
     "convergence": (ingestion, teachers, responses, *_EXPERIMENTS, reporting),
     "deviations": (ingestion, deviations, switching, eigenspace, denoising, reporting),
     "bounds": (ingestion, processes, decomposition, network_bounds, reporting),
+    "language": (ingestion, responses, students, propagation, surrogate, reporting),
 }
 
 

@@ -21,8 +21,10 @@ from kd_uncertainty.networks import build_network, import_network, network_build
 from kd_uncertainty.population.choice import arithmetic_of, choose_backend
 from kd_uncertainty.population.contract import Build, Cohort, Loss
 from kd_uncertainty.population.memory import ChunkSize, Sizes, students_at_once
+from kd_uncertainty.population.mixings import check_switches, mixings_of
 from kd_uncertainty.population.options import TrainingOptions
 from kd_uncertainty.population.prediction import predict
+from kd_uncertainty.population.schedules import steps_per_epoch
 from kd_uncertainty.population.targets import TargetMaker, check_soft_labels, deal_draws
 from kd_uncertainty.population.training import naming_the_network, train
 
@@ -83,13 +85,15 @@ class PopulationJob:
         return TargetMaker(self.soft_labels, self.labels, self.num_classes, deal_draws(self.plan))
 
     def check(self) -> None:
-        """Check, before any work, that the network can be built and the responses suffice.
+        """Check, before any work, that the network can be built, the responses suffice and losses switch in time.
 
         Raises:
             UserError: if not.
         """
         build_network(self.network_class, self.network_arguments, self.inputs.shape[1], self.num_classes)
         check_soft_labels(self.plan, {name: logits.shape[1] for name, logits in self.soft_labels.items()})
+        if "schedule" in self.plan:
+            check_switches(self.plan["schedule"], self._num_steps)
 
     def choose_backend(self, device: torch.device) -> tuple[str, str]:
         """Return the backend that trains this job on ``device``, and why."""
@@ -200,16 +204,24 @@ class PopulationJob:
 
     def _cohort(self, rows: list[Any]) -> Cohort:
         tables, table_of = self._targets(rows)
+        mixings = mixings_of(rows, self._num_steps)
         return Cohort(
             targets=torch.from_numpy(tables),
-            mixing=torch.tensor([row.mixing for row in rows], dtype=torch.float32),
+            mixing=mixings.mixing,
             temperature=torch.tensor([getattr(row, "temperature", 1.0) for row in rows], dtype=torch.float32),
             initialisation_seeds=tuple(int(row.initialisation_seed) for row in rows),
             order_seeds=tuple(int(row.order_seed) for row in rows),
             numbers=tuple(int(row.student) for row in rows),
             tables=torch.from_numpy(table_of),
+            switch_step=mixings.switch_step,
+            mixing_after=mixings.mixing_after,
             loss=self.loss,
         )
+
+    @property
+    def _num_steps(self) -> int:
+        """Optimiser steps of a student's training."""
+        return self.training.epochs * steps_per_epoch(self.training, len(self.inputs))
 
     def _targets(self, rows: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Targets (tables, examples, outputs), and the table of each student."""

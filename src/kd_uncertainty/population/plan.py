@@ -29,6 +29,8 @@ class Block(Protocol):
     def mixing(self) -> tuple[float, ...]: ...  # noqa: D102
     @property
     def temperature(self) -> tuple[float, ...]: ...  # noqa: D102
+    @property
+    def schedule(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 class Crossing(Protocol):
@@ -55,15 +57,16 @@ class Arm(NamedTuple):
     weighting: str
     mixing: float
     temperature: float
+    schedule: str
 
 
 def make_plan(options: Crossing, num_draws: Mapping[str, int]) -> pd.DataFrame:
     """Return the plan: columns student, arm, ``ARM_KEYS``, ``SEED_COLUMNS``; one row a student.
 
-    Arms are numbered block by block, in each block as the product teachers x num_responses x mixing x temperature in
-    declared order. Within an arm, students are numbered in order of response, initialisation and order seed. Level
-    i of a factor has the same seed in every arm (common random numbers), and the factors' seeds are independent.
-    Arms whose target has no response randomness have a single response level of its own.
+    Arms are numbered block by block, in each block as the product teachers x num_responses x mixing x temperature x
+    schedule in declared order. Within an arm, students are numbered in order of response, initialisation and order
+    seed. Level i of a factor has the same seed in every arm (common random numbers), and the factors' seeds are
+    independent. Arms whose target has no response randomness have a single response level of its own.
 
     Args:
         options: the arms and the numbers of seeds.
@@ -129,8 +132,9 @@ def _arms(block: Block, position: int, num_draws: Mapping[str, int]) -> Iterator
     else:
         names = _willing(block.target, num_draws) if block.teachers is None else block.teachers
         require_known(names, position, num_draws)
-    for name, count, mixing, temperature in product(names, block.num_responses, block.mixing, block.temperature):
-        yield Arm(name, block.target, int(count), "average", float(mixing), float(temperature))
+    dials = product(names, block.num_responses, block.mixing, block.temperature, block.schedule)
+    for name, count, mixing, temperature, schedule in dials:
+        yield Arm(name, block.target, int(count), "average", float(mixing), float(temperature), schedule)
 
 
 def _willing(target: str, num_draws: Mapping[str, int]) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ Compute = Callable[[int, Callable[[int], None]], dict[str, Tensor]]
 worker process, and may keep there what it needs again, such as a model."""
 
 _POLL_SECONDS = 0.2
-_QUEUED_PER_WORKER = 2  # enough to keep workers busy, few enough that finished shards do not pile up in memory
+QUEUED_PER_WORKER = 2
+"""Shards: enough to keep workers busy, few enough that finished ones do not pile up in memory."""
 
 
 class Counter:
@@ -84,7 +85,7 @@ def _run_in_processes(
         while True:
             for index in waiting:
                 running.add(executor.submit(_compute_in_worker, index))
-                if len(running) >= _QUEUED_PER_WORKER * workers:
+                if len(running) >= QUEUED_PER_WORKER * workers:
                     break
             if not running:
                 return

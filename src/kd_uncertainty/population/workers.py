@@ -1,21 +1,38 @@
-"""Runs the shards of a population: in this process, in several, or in threads of the compiled kernel."""
+"""Runs the shards of a population: in this process, in several, in threads of the compiled kernel, or on a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kd_uncertainty.errors import UserError
+from kd_uncertainty.population.choice import arithmetic_of
 from kd_uncertainty.population.job import PopulationJob
 from kd_uncertainty.population.memory import ChunkSize
-from kd_uncertainty.population.processes import Counter, Shard, run_shards
+from kd_uncertainty.population.processes import Compute, Counter, Shard, run_shards
 
-__all__ = ["PopulationJob", "run"]
+__all__ = ["Cluster", "PopulationJob", "run"]
 
 _THREADS_PER_PROCESS = 8  # of the kernel: a shard has students for so many without leaving the last ones idle for long
+
+
+class Cluster(Protocol):
+    """Machines that compute shards in place of this one, such as ``kd_uncertainty.cluster.ShardCluster``."""
+
+    @property
+    def threads(self) -> int:
+        """Cores of one shard."""
+
+    def run_shards(
+        self, compute: Compute, wanted: Sequence[int], counter: Counter, *, doing: str, mend: str
+    ) -> Iterator[Shard]:
+        """Compute shards; as ``processes.run_shards``."""
 
 
 def run(
@@ -26,6 +43,7 @@ def run(
     device: torch.device | None = None,
     chunk_size: ChunkSize = 32,
     progress: bool = True,
+    cluster: Cluster | None = None,
 ) -> Iterator[Shard]:
     """Train shards and yield each as ``(index, tensors)`` when it is finished, in any order.
 
@@ -40,6 +58,7 @@ def run(
         device: where to train; the CPU by default.
         chunk_size: students trained at once in a process, or "auto".
         progress: show a progress bar, in students.
+        cluster: where to train in place of this machine; it counts its own workers.
 
     Raises:
         UserError: if the job cannot be run, a student's training diverges, or a worker process dies.
@@ -51,12 +70,16 @@ def run(
     job.check()
     backend, _ = job.choose_backend(device)
     processes, threads = _divide(workers, backend, device)
-    train = partial(_train_shard, job, backend, device, chunk_size, threads)
+    train = partial(_train_shard, job, backend, device, chunk_size, threads if cluster is None else cluster.threads)
     students = sum(len(job.rows(index)) for index in wanted)
     with tqdm(total=students, unit="student", desc="students", disable=not progress) as bar:
         counter = Counter(bar, job.training.epochs)
-        mend = "execution.workers or execution.chunk_size"
-        yield from run_shards(train, wanted, processes, counter, doing="trained students", mend=mend)
+        doing, mend = "trained students", "execution.workers or execution.chunk_size"
+        if cluster is None:
+            yield from run_shards(train, wanted, processes, counter, doing=doing, mend=mend)
+        else:
+            alike = partial(_train_alike, train, backend, _arithmetic(backend))
+            yield from cluster.run_shards(alike, wanted, counter, doing=doing, mend=mend)
 
 
 def _train_shard(
@@ -69,6 +92,23 @@ def _train_shard(
     on_epoch: Callable[[int], None],
 ) -> dict[str, Tensor]:
     return job.train_shard(index, backend, device, chunk_size, on_epoch, threads)
+
+
+def _train_alike(
+    train: Compute, backend: str, arithmetic: str, index: int, on_epoch: Callable[[int], None]
+) -> dict[str, Tensor]:
+    """Train a shard if this machine rounds as that which asked for it, whose name the results will carry."""
+    here = _arithmetic(backend)
+    if here != arithmetic:
+        raise UserError(
+            f"machine {platform.node()} of the cluster computes with {here}, and the one that started the run with "
+            f"{arithmetic}, so the last bits of its students would differ; use machines with equal processors and torch"
+        )
+    return train(index, on_epoch)
+
+
+def _arithmetic(backend: str) -> str:
+    return f"torch {torch.__version__}, {arithmetic_of(backend) or platform.machine()}"
 
 
 def _divide(workers: int, backend: str, device: torch.device) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from kd_uncertainty.loss_schedules import CONSTANT, TO_TEACHER, parse_switch
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.schemas import ARM_KEYS
 
@@ -16,6 +17,8 @@ NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
 
 Tables = Mapping[str, pd.DataFrame]
 Estimates = Mapping[str, Estimate]
+Cell = tuple[str, int, str, float, float, str]
+"""Everything that names an arm but its teacher: target, k, weighting, mixing, temperature, schedule."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Arm:
     weighting: str = "average"
     mixing: float = 1.0
     temperature: float = 1.0
+    schedule: str = CONSTANT
     num_students: int = 0
     metrics: Mapping[str, Estimates] = field(default_factory=dict)
     components: Mapping[str, Estimates] = field(default_factory=dict)
@@ -47,9 +51,9 @@ class Arm:
         return self.target == "one_hot"
 
     @property
-    def cell(self) -> tuple[str, int, str, float, float]:
+    def cell(self) -> Cell:
         """Everything but the teacher: arms with equal cells compare teachers and nothing else."""
-        return self.target, self.num_responses, self.weighting, self.mixing, self.temperature
+        return self.target, self.num_responses, self.weighting, self.mixing, self.temperature, self.schedule
 
     def keys(self) -> dict[str, str | int | float]:
         """The columns that name the arm."""
@@ -71,7 +75,7 @@ class Arm:
 
     def variant(self) -> str:
         """What sets the arm apart beside teacher, target and k, with a leading comma; empty for the usual arm."""
-        return variant(self.mixing, self.temperature, self.weighting)
+        return variant(self.mixing, self.temperature, self.weighting, self.schedule)
 
 
 def describe(teacher: str, target: str, num_responses: int) -> str:
@@ -93,12 +97,22 @@ def short_label(target: str, num_responses: int) -> str:
     return f"{target}, k = {num_responses}"
 
 
-def variant(mixing: float, temperature: float, weighting: str = "average") -> str:
+def variant(mixing: float, temperature: float, weighting: str = "average", schedule: str = CONSTANT) -> str:
     """The less usual keys of an arm, or an empty string where all are at their defaults."""
     parts = [f"mixing {mixing:g}"] if not math.isnan(mixing) and mixing != 1.0 else []
     parts += [f"temperature {temperature:g}"] if not math.isnan(temperature) and temperature != 1.0 else []
     parts += [f"{weighting} weighting"] if weighting not in ("average", "") else []
+    parts += [schedule_text(schedule)] if schedule not in (CONSTANT, "") else []
     return "".join(f", {part}" for part in parts)
+
+
+def schedule_text(schedule: str) -> str:
+    """``labels alone until 50%`` of training, ``labels alone from 50% on``; what a constant one is called is empty."""
+    switch = parse_switch(schedule)
+    if switch is None:
+        return ""
+    share = f"{100.0 * switch.share:g}%"
+    return f"labels alone until {share}" if switch.direction == TO_TEACHER else f"labels alone from {share} on"
 
 
 def table(tables: Tables, name: str) -> pd.DataFrame:
@@ -145,8 +159,8 @@ def _pessimistic(figure: Estimate) -> float:
     return figure.estimate if math.isnan(figure.upper) else figure.upper
 
 
-def _keys(tables: Tables) -> dict[int, tuple[str, str, int, str, float, float]]:
-    found: dict[int, tuple[str, str, int, str, float, float]] = {}
+def _keys(tables: Tables) -> dict[int, tuple[str, str, int, str, float, float, str]]:
+    found: dict[int, tuple[str, str, int, str, float, float, str]] = {}
     for name in ("arm_metrics", "variance_components"):
         frame = table(tables, name)
         if frame.empty:
@@ -159,6 +173,7 @@ def _keys(tables: Tables) -> dict[int, tuple[str, str, int, str, float, float]]:
                 str(row["weighting"]),
                 float(row["mixing"]),
                 float(row["temperature"]),
+                str(row["schedule"]),
             )
     return dict(sorted(found.items()))
 

@@ -27,6 +27,7 @@ class Budget:
     weighting: str
     mixing: float
     temperature: float
+    schedule: str
     split: str
     response_variance: Estimate
     floor: Estimate
@@ -53,13 +54,13 @@ class Budget:
         return f"{self.teacher}, {self.target}{self.variant()}"
 
     def variant(self) -> str:
-        """Mixing, temperature and weighting where they are unusual, with a leading comma."""
-        return variant(self.mixing, self.temperature, self.weighting)
+        """Mixing, temperature, weighting and schedule where they are unusual, with a leading comma."""
+        return variant(self.mixing, self.temperature, self.weighting, self.schedule)
 
     def matches(self, arm: Arm) -> bool:
         """Whether ``arm`` is one of the arms that the row was fitted on."""
-        own = (self.teacher, self.target, self.weighting, self.mixing, self.temperature)
-        return own == (arm.teacher, arm.target, arm.weighting, arm.mixing, arm.temperature)
+        own = (self.teacher, self.target, self.weighting, self.mixing, self.temperature, self.schedule)
+        return own == (arm.teacher, arm.target, arm.weighting, arm.mixing, arm.temperature, arm.schedule)
 
     def variance_at(self, num_responses: float) -> float:
         """The fitted inter-student variance a/k + b."""
@@ -86,6 +87,7 @@ class Budget:
             "weighting": self.weighting,
             "mixing": self.mixing,
             "temperature": self.temperature,
+            "schedule": self.schedule,
             "split": self.split,
             "response_variance": self.response_variance.as_json(),
             "floor": self.floor.as_json(),
@@ -124,6 +126,7 @@ def _budget(row: Mapping[Any, Any]) -> Budget:
         weighting=str(row["weighting"]),
         mixing=float(row["mixing"]),
         temperature=float(row["temperature"]),
+        schedule=str(row["schedule"]),
         split=str(row["split"]),
         response_variance=estimate_of(row, "response_variance"),
         floor=estimate_of(row, "floor"),

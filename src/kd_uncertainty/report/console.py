@@ -13,6 +13,7 @@ from kd_uncertainty.report.bounds.console import summary_table as bounds_table
 from kd_uncertainty.report.comparison import Estimate, as_estimate
 from kd_uncertainty.report.convergence.console import summary_table as convergence_table
 from kd_uncertainty.report.deviations.console import summary_table as deviations_table
+from kd_uncertainty.report.language.console import summary_table as language_table
 from kd_uncertainty.report.regression.console import summary_table as regression_table
 from kd_uncertainty.report.wording import NOT_MEASURED, SOURCES, count_with_interval, number, percent, with_interval
 
@@ -26,6 +27,7 @@ def summary_table(summary: Figures) -> Table:
         "convergence": convergence_table,
         "deviations": deviations_table,
         "bounds": bounds_table,
+        "language": language_table,
     }
     return tables.get(str(summary.get("study")), classification_table)(summary)
 

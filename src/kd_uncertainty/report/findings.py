@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from kd_uncertainty.loss_schedules import CONSTANT
 from kd_uncertainty.report.arms import Arm
 from kd_uncertainty.report.budget import Budget
 from kd_uncertainty.report.comparison import Estimate, Verdict, difference, verdict
@@ -94,7 +95,8 @@ def budget_finding(budget: Budget) -> Finding:
         return Finding("responses", title, sentence, "unbounded", figures)
     k = int(budget.recommended.estimate)
     title = f"For students that agree, buy {plural(k, noun)} {origin}"
-    sentence = f"{title} per example {_count_interval(budget)}: from there on {goal}."
+    comma = "" if budget.schedule == CONSTANT else ","
+    sentence = f"{title}{comma} per example {_count_interval(budget)}: from there on {goal}."
     if budget.extrapolated:
         sentence += (
             f" This is extrapolated beyond the largest k that was measured, {budget.largest_measured}, along the fit "

@@ -12,6 +12,7 @@ from kd_uncertainty.report.budget import Budget, read_budgets, why_no_budget
 from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.figures import FIGURES, make_figures
 from kd_uncertainty.report.rendering import render_page
+from kd_uncertainty.report.schedules import recovery_table
 from kd_uncertainty.report.tables import report_tables, rivals_table, theory_table
 from kd_uncertainty.report.teacher_tables import teacher_tables
 from kd_uncertainty.report.wording import listing, number, percent, plural, with_interval
@@ -78,6 +79,7 @@ def render_report(
         no_theory=why_no_budget(arms, summary["num_seeds"].get("response")),
         views=report_tables(tables, split),
         compared=[view for view in teacher_tables(table(tables, "teacher_comparison"), split) if view.rows],
+        recovered=recovery_table(tables, split),
         disobeying=bool(len(table(tables, "deviations"))),
         glossary=GLOSSARY,
         has_curves=bool(len(table(tables, "teacher_curves")) or len(table(tables, "student_curves"))),

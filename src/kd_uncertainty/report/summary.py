@@ -10,6 +10,7 @@ from kd_uncertainty.report.arms import Arm, Tables, best, read_arms, table
 from kd_uncertainty.report.budget import Budget, read_budgets, why_no_budget
 from kd_uncertainty.report.comparison import estimate_of, finite
 from kd_uncertainty.report.findings import Finding
+from kd_uncertainty.report.schedules import recovery_finding
 from kd_uncertainty.report.teachers import teachers_json
 from kd_uncertainty.report.wording import METRIC_NAMES, SOURCES, listing, plural, teacher_order
 
@@ -48,6 +49,8 @@ def make_summary(
     distilled = best([arm for arm in arms if not arm.is_control])
     seeds = _num_seeds(tables)
     found = _findings(arms, budgets, split, baseline, seeds.get("response")) if choice else []
+    switched = recovery_finding(tables, split)
+    found += [switched] if switched else []
     return {
         "task": dict(task),
         "split": split,

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.schemas.columns import ARM_COLUMNS, INTERVAL, SEED_COLUMNS, VALUE_METRICS, arm_columns, check
+from kd_uncertainty.schemas.columns import (
+    ARM_COLUMNS,
+    INTERVAL,
+    SEED_COLUMNS,
+    VALUE_METRICS,
+    arm_columns,
+    check,
+    with_interval,
+)
 
 
 def examples(data: Any) -> None:
@@ -85,6 +93,13 @@ def student_metrics(data: Any) -> None:
 def arm_metrics(data: Any) -> None:
     """One row an arm, split and metric."""
     check("arm_metrics", data, {**arm_columns(data), "split": "text", "metric": "text", **INTERVAL})
+
+
+def schedule_gains(data: Any) -> None:
+    """One row an arm that switches its loss, split and metric."""
+    figures = with_interval("gain", "constant_gain", "recovered")
+    labels = {**ARM_COLUMNS, "split": "text", "metric": "text"}
+    check("schedule_gains", data, {**labels, **figures, "recoverable": "bool", "num_students": "int"})
 
 
 def variance_components(data: Any) -> None:

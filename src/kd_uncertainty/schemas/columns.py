@@ -9,10 +9,12 @@ import pandas as pd
 
 from kd_uncertainty.errors import UserError
 
-ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature")
+ARM_KEYS = ("teacher", "target", "num_responses", "weighting", "mixing", "temperature", "schedule")
 """What makes two students belong to the same arm."""
 VALUE_ARM_KEYS = ("model", "teacher", "target", "noise", "num_responses", "weighting", "mixing")
 """The same for students that predict real values."""
+LANGUAGE_ARM_KEYS = ("method", "num_responses")
+"""The same for students of a language model."""
 NO_TEACHER = "none"
 """The teacher of students that are trained on the data's own labels."""
 FACTORS = ("response", "initialisation", "order")
@@ -26,12 +28,15 @@ VALUE_METRICS = ("mse", "mae", "r2", "mse_to_teacher", "residual_variance")
 ARM_COLUMNS = {"arm": "int", "teacher": "text", "target": "text", "num_responses": "int", "weighting": "text"} | {
     "mixing": "float",
     "temperature": "float",
+    "schedule": "text",
 }
 VALUE_ARM_COLUMNS = {"arm": "int", "model": "text", "teacher": "text", "target": "text", "noise": "float"} | {
     "num_responses": "int",
     "weighting": "text",
     "mixing": "float",
 }
+
+LANGUAGE_ARM_COLUMNS = {"arm": "int", "method": "text", "num_responses": "int"}
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "int": pd.api.types.is_integer_dtype,
@@ -61,7 +66,9 @@ def check(table: str, data: Any, columns: Mapping[str, str]) -> None:
 
 
 def arm_columns(data: Any) -> dict[str, str]:
-    """The columns that name an arm; only students that predict real values are of several models."""
+    """The columns that name an arm: students of a language model have a method, those of real values a model."""
+    if "method" in getattr(data, "columns", ()):
+        return LANGUAGE_ARM_COLUMNS
     return VALUE_ARM_COLUMNS if "model" in getattr(data, "columns", ()) else ARM_COLUMNS
 
 

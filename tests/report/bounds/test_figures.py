@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,20 +12,9 @@ from kd_uncertainty.report.bounds.figures import FIGURES, make_figures
 from kd_uncertainty.report.bounds.figures.design import MOST, sweeps_figure
 from kd_uncertainty.report.bounds.figures.networks import networks_figure
 from kd_uncertainty.report.bounds.figures.processes import processes_figure
-from kd_uncertainty.report.figures.style import bare
-from kd_uncertainty.report.legend import legend_keys
 
+from ..pages import named
 from .study import BASE, SIZES, TURNS, USED, WIDER, make_tables, terms_of
-
-
-def named(figure, name: str, axis: str | None = None) -> list:
-    return [trace for trace in figure.data if trace.name == name and axis in (None, trace.xaxis)]
-
-
-@pytest.fixture(scope="module", params=[False, True])
-def both(request):
-    """The figures for wide and for narrow screens."""
-    return make_figures(make_tables(), narrow=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -35,45 +22,8 @@ def figures():
     return make_figures(make_tables())
 
 
-def test_every_figure_is_of_a_table_and_described_and_survives_json(both):
-    assert tuple(both) == FIGURES
+def test_figures_are_named_after_tables():
     assert set(FIGURES) < make_tables().keys()
-    for name, figure in both.items():
-        assert figure.layout.meta["title"] == figure.layout.title.text
-        assert len(figure.layout.meta["description"]) > 80
-        assert "nan" not in figure.layout.meta["description"].lower()
-        json.dumps(bare(figure), allow_nan=False)
-        keys = [key.name for key in legend_keys(figure)]
-        assert len(keys) == len(set(keys)), name
-
-
-def test_captions_name_the_level_of_intervals_where_there_are_some():
-    drawn = make_figures(make_tables(), confidence=0.9)
-    for name, figure in drawn.items():
-        assert ("Intervals are at 90%." in figure.layout.meta["notes"]) == (name not in ("processes", "sharpness"))
-
-
-def test_panels_leave_room_for_titles_and_tick_labels(both):
-    for name, figure in both.items():
-        height = figure.layout.meta["plot_height"]
-        domains = sorted({axis.domain for axis in figure.select_yaxes()})
-        for below, above in pairwise(domains):
-            assert (above[0] - below[1]) * height >= 57.9, name
-
-
-def test_missing_tables_give_figures_that_say_so():
-    for figure in make_figures({}).values():
-        assert not figure.data
-        assert len(figure.layout.annotations[-1].text) > 15
-        assert figure.layout.meta["notes"] == []
-
-
-def test_tables_without_bounds_are_drawn(tables):
-    for frame in tables.values():
-        columns = [column for column in frame if column.endswith(("_lower", "_upper")) or column in ("lower", "upper")]
-        frame[columns] = math.nan
-    for figure in make_figures(tables).values():
-        json.dumps(bare(figure), allow_nan=False)
 
 
 def test_bars_are_the_terms_and_add_up_to_the_bound(tables, figures):
@@ -192,12 +142,6 @@ def test_widths_of_networks_stand_beside_the_gap_and_the_law(tables, figures):
     (gap,) = named(networks_figure(frame), "the student’s gap itself", "x2")
     assert min(gap.y) > 0.0
     assert min(gap.error_y.array) > 0.0
-
-
-def test_names_of_dials_are_not_markup(tables):
-    frame = tables["decomposition_sweeps"].replace({"dial": {"rank": "<i>x</i>"}})
-    text = sweeps_figure(frame).layout.annotations[-1].text
-    assert text == "<b>&lt;i&gt;x&lt;/i&gt;</b>"
 
 
 def test_sharpness_is_drawn_against_the_radius(tables):

@@ -2,80 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import math
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
-from kd_uncertainty.report.convergence.figures import FIGURES, make_figures
+from kd_uncertainty.report.convergence.figures import make_figures
 from kd_uncertainty.report.convergence.figures.mixture import mixture_figure
 from kd_uncertainty.report.convergence.figures.plateau import plateau_figure
 from kd_uncertainty.report.convergence.figures.stability import stability_figure
 from kd_uncertainty.report.convergence.figures.steps import step_sweep_figure
 from kd_uncertainty.report.convergence.figures.teachers import teacher_error_figure
-from kd_uncertainty.report.figures.style import bare
-from kd_uncertainty.report.legend import legend_keys
 
+from ..pages import named
 from .study import BREAK_EVEN, NOISES, RATES, SIGMA, TEACHERS, UNIT, best_mixing, make_tables, noise_of, scale, teachers
-
-
-def named(figure, name: str, axis: str | None = None) -> list:
-    return [trace for trace in figure.data if trace.name == name and axis in (None, trace.xaxis)]
-
-
-@pytest.fixture(scope="module", params=[False, True])
-def both(request):
-    """The figures for wide and for narrow screens."""
-    return make_figures(make_tables(), narrow=request.param)
 
 
 @pytest.fixture(scope="module")
 def figures():
     return make_figures(make_tables())
-
-
-def test_every_figure_is_described_and_survives_json(both):
-    assert tuple(both) == FIGURES
-    for name, figure in both.items():
-        assert figure.layout.meta["title"] == figure.layout.title.text
-        assert len(figure.layout.meta["description"]) > 80
-        assert "nan" not in figure.layout.meta["description"]
-        json.loads(figure.to_json())
-        json.dumps(bare(figure), allow_nan=False)
-        keys = [key.name for key in legend_keys(figure)]
-        assert len(keys) == len(set(keys)), name
-
-
-def test_captions_name_the_level_of_intervals():
-    tables = {name: frame for name, frame in make_tables().items() if name in ("mixture", "gradient_noise")}
-    drawn = make_figures(tables, confidence=0.9)
-    for name in tables:
-        assert "Intervals are at 90%." in drawn[name].layout.meta["notes"]
-
-
-def test_panels_leave_room_for_titles_and_tick_labels(both):
-    for name, figure in both.items():
-        height = figure.layout.meta["plot_height"]
-        domains = sorted({axis.domain for axis in figure.select_yaxes()})
-        for below, above in pairwise(domains):
-            assert (above[0] - below[1]) * height >= 57.9, name
-
-
-def test_missing_tables_give_figures_that_say_so():
-    for figure in make_figures({}).values():
-        assert not figure.data
-        assert len(figure.layout.annotations[-1].text) > 15
-        assert figure.layout.meta["notes"] == []
-
-
-def test_tables_without_bounds_are_drawn(tables):
-    for frame in tables.values():
-        columns = [column for column in frame if column.endswith(("_lower", "_upper"))]
-        frame[columns] = math.nan
-    for figure in make_figures(tables).values():
-        json.dumps(bare(figure), allow_nan=False)
 
 
 def test_the_shared_law(tables, figures):
@@ -245,16 +188,6 @@ def test_without_bayes_probabilities_the_calibration_error_is_left(tables):
     figure = teacher_error_figure(tables["stability"], tables["teacher_error"])
     assert [note.text for note in figure.layout.annotations] == ["<b>calibration error (ECE),</b><br>test points"]
     assert len(named(stability_figure(tables["stability"]), "ratio")) == len(NOISES)
-
-
-def test_user_names_are_not_markup(tables):
-    frames = {
-        name: frame.replace({"teacher": {"laplace": "<i>"}}) if "teacher" in frame else frame
-        for name, frame in tables.items()
-    }
-    for figure in make_figures(frames).values():
-        text = figure.to_json().replace("\\u003c", "<")
-        assert "<i> teacher" not in text.replace(json.dumps("<i> teacher: interval"), "")
 
 
 def test_break_even_is_where_additive_noise_equals_labels():

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
 from kd_uncertainty.report.deviations.figures import FIGURES, make_figures
 from kd_uncertainty.report.deviations.figures.bins import bins_figure
-from kd_uncertainty.report.figures.style import bare
-from kd_uncertainty.report.legend import legend_keys
 
+from ..pages import named, titles
 from .study import STUDENTS, SWITCHES, TEACHER_STEPS, TEACHERS, TEMPERATURES, make_tables
 
 CONTROL = "control: labels alone, trained as long"
-
-
-def named(figure, name: str, axis: str | None = None) -> list:
-    return [trace for trace in figure.data if trace.name == name and axis in (None, trace.xaxis)]
-
-
-def titles(figure) -> list[str]:
-    return [note.text.removeprefix("<b>").removesuffix("</b>") for note in figure.layout.annotations]
-
-
-@pytest.fixture(scope="module", params=[False, True])
-def both(request):
-    """The figures for wide and for narrow screens."""
-    return make_figures(make_tables(), narrow=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -38,51 +19,8 @@ def figures():
     return make_figures(make_tables())
 
 
-def test_every_figure_is_described_and_survives_json(both):
-    assert tuple(both) == FIGURES
-    for name, figure in both.items():
-        assert figure.layout.meta["title"] == figure.layout.title.text
-        assert len(figure.layout.meta["description"]) > 80
-        assert "nan" not in figure.layout.meta["description"]
-        json.loads(figure.to_json())
-        json.dumps(bare(figure), allow_nan=False)
-        keys = [key.name for key in legend_keys(figure)]
-        assert len(keys) == len(set(keys)), name
-
-
 def test_figures_are_named_after_tables():
     assert set(make_tables()) - set(FIGURES) == {"switching_teachers"}
-
-
-def test_captions_name_the_level_of_intervals_where_there_are_some():
-    drawn = make_figures(make_tables(), confidence=0.9)
-    for name in FIGURES:
-        notes = " ".join(drawn[name].layout.meta["notes"])
-        assert ("Intervals are at 90%." in notes) == (name not in ("deviation_bins", "eigenspace_trajectories"))
-    assert "quartiles" in drawn["deviation_bins"].layout.meta["notes"][-1]
-
-
-def test_panels_leave_room_for_titles_and_tick_labels(both):
-    for name, figure in both.items():
-        height = figure.layout.meta["plot_height"]
-        domains = sorted({axis.domain for axis in figure.select_yaxes()})
-        for below, above in pairwise(domains):
-            assert (above[0] - below[1]) * height >= 57.9, name
-
-
-def test_missing_tables_give_figures_that_say_so():
-    for figure in make_figures({}).values():
-        assert not figure.data
-        assert len(figure.layout.annotations[-1].text) > 15
-        assert figure.layout.meta["notes"] == []
-
-
-def test_tables_without_bounds_are_drawn(tables):
-    for frame in tables.values():
-        columns = [column for column in frame if column.endswith(("lower", "upper"))]
-        frame[columns] = math.nan
-    for figure in make_figures(tables).values():
-        json.dumps(bare(figure), allow_nan=False)
 
 
 def test_students_stand_beside_their_controls(tables, figures):
@@ -223,14 +161,3 @@ def test_alignment_where_it_improves_and_where_it_reverses(tables, figures):
     (gradient,) = named(figure, "teacher after 3 steps", "x3")
     assert list(gradient.x) == [0.5, 10.0]  # step 0 has a place of its own
     assert list(figure.layout.xaxis3.ticktext) == ["0", "10"]
-
-
-def test_user_names_are_not_markup(tables):
-    frames = {
-        name: frame.replace({"teacher": {"early_stopped": "<i>"}}) if "teacher" in frame else frame
-        for name, frame in tables.items()
-    }
-    for figure in make_figures(frames).values():
-        text = figure.to_json().replace("\\u003c", "<")
-        assert "<i> teacher" not in text
-        assert "<i>," not in text

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kd_uncertainty.loss_schedules import CONSTANT
+
 MAX_KEY, MAX_PARAMETER = 250, 6000
 _FORBIDDEN = re.compile(r"[^\w\-. /]", re.ASCII)
 
@@ -40,6 +42,8 @@ def arm_name(arm: Mapping[str, Any], *, num_responses: bool = True) -> str:
     if arm.get("weighting", "average") not in ("average", ""):
         parts.append(str(arm["weighting"]))
     parts += [f"{key}{arm[key]:g}" for key in ("mixing", "temperature") if arm.get(key, 1.0) != 1.0]
+    if arm.get("schedule", CONSTANT) != CONSTANT:
+        parts.append(str(arm["schedule"]).replace("@", ""))
     return ".".join(parts)
 
 

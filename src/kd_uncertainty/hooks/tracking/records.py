@@ -22,6 +22,9 @@ SPLIT = "test"
 COMPONENTS = ("total", "intra", "inter", "response", "initialisation", "order")
 """The variance components that become MLflow metrics: more would bury the charts."""
 
+COUNTS = ("num_inputs", "num_classes", "num_examples", "num_flipped", "num_prompts", "num_references")
+"""Facts of the task that become metrics."""
+
 RANDOM_TARGETS = ("label", "posterior", "noise")
 """Targets whose arms are a curve over the number of responses."""
 
@@ -40,14 +43,15 @@ class Point(NamedTuple):
 
 @dataclass
 class Record:
-    """What goes to a run: metrics, and files by their path among the run's artefacts."""
+    """What goes to a run: metrics, files by their path among the run's artefacts, tables for MLflow's own viewer."""
 
     metrics: list[Point] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def __add__(self, other: Record) -> Record:
         """Both together."""
-        return Record(self.metrics + other.metrics, self.files | other.files)
+        return Record(self.metrics + other.metrics, self.files | other.files, self.tables | other.tables)
 
 
 def record_outputs(outputs: list[str], load: Load) -> Record:
@@ -87,7 +91,7 @@ def _html(name: str, value: str, _: Load) -> Record:
 
 
 def _task(name: str, task: Mapping[str, Any], load: Load) -> Record:
-    counts = {key: task.get(key) for key in ("num_inputs", "num_classes", "num_examples", "num_flipped")}
+    counts = {key: task.get(key) for key in COUNTS}
     return Record([Point(*leaf) for leaf in numeric_leaves(counts).items()]) + _json(name, task, load)
 
 
@@ -155,6 +159,11 @@ def _response_budget(name: str, table: pd.DataFrame, load: Load) -> Record:
     return record
 
 
+def _sample_answers(name: str, table: pd.DataFrame, load: Load) -> Record:
+    """What a reviewer reads: answers side by side, which MLflow shows as a table."""
+    return Record(tables={f"{name}.json": table})
+
+
 def _measures(name: str, table: pd.DataFrame, load: Load) -> Record:
     return Record([Point(*point) for point in measures(name, table)]) + _csv(name, table, load)
 
@@ -171,11 +180,14 @@ RECORDERS: dict[str, Callable[[str, Any, Load], Record]] = {
     "arm_metrics": _arm_metrics,
     "variance_components": _variance_components,
     "response_budget": _response_budget,
+    "schedule_gains": _csv,
     "advice": _csv,
     "teacher_recommendation": _json,
     **dict.fromkeys(MEASURES, _measures),
     **dict.fromkeys(("descent", "deviation_bins", "switching_teachers", "eigenspace_trajectories"), _csv),
     **dict.fromkeys(("denoising_alignment", "processes", "sharpness", "decomposition_audit"), _csv),
+    **dict.fromkeys(("teacher_samples", "student_samples", "sample_answers"), _sample_answers),
+    **dict.fromkeys(("answer_frequencies", "surrogate"), _csv),
     "summary": _json,
     "report": _html,
 }

@@ -47,8 +47,10 @@ class RunWriter:
         return self.client.search_runs([self.experiment_id], query, max_results=200)
 
     def record(self, run_id: str, record: Record) -> None:
-        """Log metrics and files."""
+        """Log metrics, tables and files."""
         self.points(run_id, record.metrics)
+        for path, table in record.tables.items():
+            self.client.log_table(run_id, table, path)
         if record.files:
             with tempfile.TemporaryDirectory() as folder:
                 for path, text in record.files.items():

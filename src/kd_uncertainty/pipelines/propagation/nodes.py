@@ -12,7 +12,7 @@ from kd_uncertainty.population.shards import ShardStore
 from kd_uncertainty.population.tables import student_parameters
 from kd_uncertainty.soft_labels import SoftLabels, Source, read_soft_labels
 from kd_uncertainty.tasks.examples import example_tensors
-from kd_uncertainty.uncertainty import metrics, tables
+from kd_uncertainty.uncertainty import metrics, schedules, tables
 from kd_uncertainty.uncertainty.predictions import read_arms
 
 _INPUT_EXAMPLES = 5
@@ -60,6 +60,13 @@ def collect_reliability(teacher_reliability: pd.DataFrame, student_reliability: 
 def summarise_arms(student_metrics: pd.DataFrame, plan: pd.DataFrame, propagation: PropagationOptions) -> pd.DataFrame:
     """Mean of each metric over an arm's students, with its interval."""
     return metrics.arm_metrics(student_metrics, plan, confidence=propagation.confidence)
+
+
+def compare_schedules(
+    student_metrics: pd.DataFrame, plan: pd.DataFrame, propagation: PropagationOptions
+) -> pd.DataFrame:
+    """What of a teacher's gain the arms recover whose loss switches on the way; nothing where none does."""
+    return schedules.schedule_gains(student_metrics, plan, confidence=propagation.confidence)
 
 
 def decompose_uncertainty(

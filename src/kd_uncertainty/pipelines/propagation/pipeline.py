@@ -2,12 +2,41 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.propagation import nodes, regression
+from kd_uncertainty.pipelines.propagation import language, nodes, regression
 
 
 def create_pipeline(kind: str = "classification") -> Pipeline:
     """How good teachers and students are, how the students differ, and why."""
-    return _regression() if kind == "regression" else _classification()
+    known = {"regression": _regression, "language": _language}
+    made = known.get(kind, _classification)
+    return made()
+
+
+def _language() -> Pipeline:
+    return Pipeline(
+        [
+            node(
+                language.embed_answers,
+                ["prompts", "responses", "student_answers", "params:responses", "params:execution"],
+                "answer_embeddings",
+                name="embed_answers",
+            ),
+            node(
+                language.analyse_answers,
+                [
+                    "prompts",
+                    "responses",
+                    "answer_embeddings",
+                    "plan",
+                    "student_answers",
+                    "params:ingestion",
+                    "params:propagation",
+                ],
+                list(language.TABLES),
+                name="analyse_answers",
+            ),
+        ]
+    )
 
 
 def _regression() -> Pipeline:
@@ -67,6 +96,12 @@ def _classification() -> Pipeline:
                 ["student_metrics", "plan", "params:propagation"],
                 "arm_metrics",
                 name="summarise_arms",
+            ),
+            node(
+                nodes.compare_schedules,
+                ["student_metrics", "plan", "params:propagation"],
+                "schedule_gains",
+                name="compare_schedules",
             ),
             node(
                 nodes.decompose_uncertainty,

@@ -36,6 +36,7 @@ TABLES = (
     "teacher_comparison",
     "deviation_bins",
     "deviations",
+    "schedule_gains",
 )
 """What the report is made from, in the order in which the nodes take them; what was not measured is None."""
 
@@ -71,6 +72,8 @@ def draw_figures(reporting: ReportingOptions, *tables: pd.DataFrame | None) -> l
 
 def about_data(task: dict[str, Any]) -> str:
     """What the study was run on, in a few words."""
+    if "num_prompts" in task:
+        return f"{task['num_prompts']:,} prompts, digest {task['source_digest']}"
     return f"{sum(task['num_examples'].values()):,} examples, digest {task['source_digest']}"
 
 

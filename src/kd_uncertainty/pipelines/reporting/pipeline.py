@@ -5,11 +5,12 @@ from typing import Any
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.reporting import bounds, convergence, deviations, nodes, regression
+from kd_uncertainty.pipelines.reporting import bounds, convergence, deviations, language, nodes, regression
 from kd_uncertainty.report import figures as classification
 from kd_uncertainty.report.bounds.figures import FIGURES as BOUNDS_FIGURES
 from kd_uncertainty.report.convergence.figures import FIGURES as CONVERGENCE_FIGURES
 from kd_uncertainty.report.deviations.figures import FIGURES as DEVIATION_FIGURES
+from kd_uncertainty.report.language.figures import FIGURES as LANGUAGE_FIGURES
 from kd_uncertainty.report.regression import figures as regression_figures
 
 _SECTIONS = (
@@ -26,7 +27,13 @@ _SECTIONS = (
 
 def create_pipeline(kind: str = "classification") -> Pipeline:
     """The headline, the pictures, and the page that a person reads."""
-    known = {"regression": _regression, "convergence": _convergence, "deviations": _deviations, "bounds": _bounds}
+    known = {
+        "regression": _regression,
+        "convergence": _convergence,
+        "deviations": _deviations,
+        "bounds": _bounds,
+        "language": _language,
+    }
     made = known.get(kind, _classification)
     return made()
 
@@ -100,6 +107,23 @@ def _convergence() -> Pipeline:
             node(
                 convergence.write_report,
                 ["summary", "stability_engine", *sections, *figures, *convergence.TABLES],
+                "report",
+                name="write_report",
+            ),
+        ]
+    )
+
+
+def _language() -> Pipeline:
+    sections = [f"params:{section}" for section in language.SECTIONS]
+    figures = [f"{name}_figure" for name in LANGUAGE_FIGURES]
+    return Pipeline(
+        [
+            node(language.summarise, ["task", "params:propagation", *language.TABLES], "summary", name="summarise"),
+            node(language.draw_figures, ["params:propagation", *language.TABLES], figures, name="draw_figures"),
+            node(
+                language.write_report,
+                ["summary", "engine", *sections, *figures, *language.TABLES],
                 "report",
                 name="write_report",
             ),

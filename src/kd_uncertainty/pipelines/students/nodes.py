@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from kd_uncertainty.cluster import ShardCluster
 from kd_uncertainty.datasets.population import PendingPopulation
 from kd_uncertainty.device import resolve_device
 from kd_uncertainty.options import ExecutionOptions, StudentsOptions
@@ -70,7 +71,8 @@ def pending_population(job: PopulationJob, execution: ExecutionOptions) -> tuple
         UserError: before any work, if the network cannot be built or the responses do not suffice.
     """
     job.check()
-    device = resolve_device(execution.device)
+    cluster = shard_cluster(execution)
+    device = resolve_device(execution.device) if cluster is None else cluster.resolve()[0]
     backend, reason = job.choose_backend(device)
     logger.info("students: networks trained by the %s backend (%s)", backend, reason)
     train_shards = partial(
@@ -80,6 +82,7 @@ def pending_population(job: PopulationJob, execution: ExecutionOptions) -> tuple
         device=device,
         chunk_size=execution.chunk_size,
         progress=execution.progress,
+        cluster=cluster,
     )
     engine = {
         "backend": backend,
@@ -89,6 +92,13 @@ def pending_population(job: PopulationJob, execution: ExecutionOptions) -> tuple
         "num_students": len(job.plan),
     }
     return PendingPopulation(job.identity(backend), job.num_shards, train_shards), engine
+
+
+def shard_cluster(execution: ExecutionOptions) -> ShardCluster | None:
+    """The machines that shards are computed on; None for this one."""
+    if execution.engine == "local":
+        return None
+    return ShardCluster(execution.cluster, execution.shard_resources, execution.device, execution.workers)
 
 
 def num_workers(execution: ExecutionOptions) -> int:

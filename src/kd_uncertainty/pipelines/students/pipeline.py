@@ -2,12 +2,45 @@
 
 from kedro.pipeline import Pipeline, node
 
-from kd_uncertainty.pipelines.students import nodes, regression
+from kd_uncertainty.cluster import SHARDS
+from kd_uncertainty.pipelines.students import language, nodes, regression
 
 
 def create_pipeline(kind: str = "classification") -> Pipeline:
     """Plan the population, train it, and write down what it says."""
-    return _regression() if kind == "regression" else _classification()
+    known = {"regression": _regression, "language": _language}
+    made = known.get(kind, _classification)
+    return made()
+
+
+def _language() -> Pipeline:
+    given = ["params:responses", "params:students", "params:execution"]
+    return Pipeline(
+        [
+            node(language.make_plan, ["responses", "prompts", "params:students"], "plan", name="make_plan"),
+            node(language.train_pilot, ["prompts", "responses", *given], "pilot", name="train_pilot"),
+            node(
+                language.choose_targets,
+                ["plan", "prompts", "responses", "pilot", *given],
+                ["targets", "response_embeddings"],
+                name="choose_targets",
+            ),
+            node(
+                language.train_students,
+                ["plan", "targets", "prompts", "responses", *given],
+                ["students", "engine"],
+                name="train_students",
+            ),
+            node(
+                language.collect_answers,
+                ["students", "prompts", *given[:2]],
+                "student_answers",
+                name="collect_answers",
+            ),
+            node(language.collect_curves, "students", "student_curves", name="collect_curves"),
+            node(language.show_answers, ["prompts", "student_answers", "plan"], "student_samples", name="show_answers"),
+        ]
+    )
 
 
 def _classification() -> Pipeline:
@@ -19,6 +52,7 @@ def _classification() -> Pipeline:
                 ["plan", "examples", "task", "responses", "params:students", "params:execution"],
                 ["students", "engine"],
                 name="train_students",
+                tags=SHARDS,
             ),
             node(nodes.collect_predictions, ["students", "examples"], "predictions", name="collect_predictions"),
             node(nodes.collect_curves, "students", "student_curves", name="collect_curves"),
@@ -35,6 +69,7 @@ def _regression() -> Pipeline:
                 ["plan", "examples", "task", "responses", "params:students", "params:execution"],
                 ["students", "engine"],
                 name="train_students",
+                tags=SHARDS,
             ),
             node(
                 regression.fit_linear_students,

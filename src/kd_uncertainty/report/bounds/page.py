@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,9 +12,8 @@ from kd_uncertainty.report.bounds.design import MEANINGS, TERMS, TOTAL, read_che
 from kd_uncertainty.report.bounds.figures import FIGURES, make_figures
 from kd_uncertainty.report.bounds.networks import read_cells
 from kd_uncertainty.report.bounds.summary import DOUBTS
-from kd_uncertainty.report.bounds.tables import checklist_view, claims_table, interval_table, report_tables
-from kd_uncertainty.report.claims import verdicts_text
-from kd_uncertainty.report.rendering import render_page
+from kd_uncertainty.report.bounds.tables import checklist_view, interval_table, report_tables
+from kd_uncertainty.report.study_page import Part, StudyPage, Tile
 from kd_uncertainty.report.wording import listing, number, value_text
 
 GLOSSARY = (
@@ -28,17 +26,6 @@ GLOSSARY = (
     ("interval", "gen_T ± σ √(2 K), in which gen_S must lie"),
     *((f"{name}", MEANINGS[term]) for term, name in TERMS.items()),
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the evidence: its claims' section, its heading and text, and its figures."""
-
-    name: str
-    claims: str
-    title: str
-    text: str
-    figures: tuple[str, ...]
 
 
 PARTS = (
@@ -69,6 +56,15 @@ PARTS = (
         ("network_bounds",),
     ),
 )
+PAGE = StudyPage(
+    template="bounds.html.jinja",
+    parts=PARTS,
+    glossary=GLOSSARY,
+    figures=FIGURES,
+    make_figures=make_figures,
+    doubts=DOUBTS,
+    measured="our figure",
+)
 
 
 def render_report(
@@ -83,51 +79,32 @@ def render_report(
 
     Args:
         summary: From ``make_summary``.
-        figures: From ``make_figures``; any may be missing. Their versions for narrow screens are drawn from ``tables``.
+        figures: From ``make_figures``; any may be missing.
         tables: The study's tables by name; any may be missing.
-        provenance: ``command, parameters, seeds, versions, device, backend, backend_reason, seconds, fingerprints,
-            created``; any may be missing.
+        provenance: See ``StudyPage.render``.
         title: The page's title.
     """
-    by_section: dict[str, list[Mapping[str, Any]]] = {}
-    for claim in summary["claims"]:
-        by_section.setdefault(claim["section"], []).append(claim)
     sweeps = table(tables, "decomposition_sweeps")
-    return render_page(
-        "bounds.html.jinja",
-        (figures, make_figures(tables, confidence=float(summary["confidence"]), narrow=True) if figures else {}),
-        FIGURES,
+    return PAGE.render(
+        summary,
+        figures,
+        tables,
         provenance,
         title=title,
-        summary=summary,
-        lead=_lead(summary),
-        actions=[finding for finding in summary["findings"] if finding["topic"] not in DOUBTS][1:],
-        doubts=[finding for finding in summary["findings"] if finding["topic"] in DOUBTS],
         tiles=_tiles(summary),
-        checklist=checklist_view(read_checklist(table(tables, "decomposition_checklist"), sweeps)),
         basis=_basis(summary),
-        parts=PARTS,
-        by_section=by_section,
-        verdicts=verdicts_text(summary["verdicts"]),
-        claims=claims_table(summary["claims"]),
+        checklist=checklist_view(read_checklist(table(tables, "decomposition_checklist"), sweeps)),
         intervals=[
             interval_table(read_cells(table(tables, "network_bounds"))),
             interval_table(read_cells(table(tables, "langevin_bounds")), "Langevin dynamics"),
         ],
         views=report_tables(tables),
-        glossary=GLOSSARY,
     )
 
 
-def _lead(summary: Mapping[str, Any]) -> str:
-    if not summary["recommendation"]:
-        return "Nothing can be recommended: no part of the study was measured."
-    return str(summary["recommendation"][0])
-
-
-def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
     """Label, figure and small print of the few numbers at the top."""
-    tiles = []
+    tiles: list[Tile] = []
     by_key = {claim["key"]: claim for claim in summary["claims"]}
     whole = next((item for item in summary["checklist"] if item["term"] == TOTAL and item["dial"]), None)
     if whole is not None:
@@ -151,11 +128,6 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             tiles.append(
                 ("certified interval, networks", f"{number(ends[0], 1)} to {number(ends[1], 1)}", f"gap {number(gap)}")
             )
-    measured = [claim for claim in summary["claims"] if claim["verdict"] != "not measured"]
-    if measured:
-        holds = sum(claim["verdict"] == "holds" for claim in measured)
-        part = sum(claim["verdict"] == "holds in part" for claim in measured)
-        tiles.append(("claims that hold", f"{holds} of {len(measured)}", f"{part} more in part" if part else ""))
     return tiles
 
 
@@ -167,5 +139,4 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
         "Figures of enumerated processes and of students of full rank are exact. Elsewhere brackets are "
         f"{summary['confidence']:.0%} intervals: over draws in the linear-Gaussian case, over training sets for "
         "networks.",
-        "A claim’s verdict follows from the figures by the rule beside it.",
     ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -77,21 +76,6 @@ COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
     "network_bounds": ("Networks: noised minimisers", QUANTITIES),
     "langevin_bounds": ("Networks: Langevin dynamics", QUANTITIES),
 }
-
-
-def claims_table(claims: Sequence[Mapping[str, Any]]) -> TableView:
-    """Every claim with our figure, the verdict, and when the claim fails."""
-    rows = tuple(
-        (
-            str(claim["section"]),
-            str(claim["claim"]) + (" (ours)" if claim["ours"] else ""),
-            str(claim["measured"]),
-            str(claim["verdict"]),
-            str(claim["fails"]),
-        )
-        for claim in claims
-    )
-    return TableView("Claims and verdicts", ("part", "claim", "our figure", "verdict", "fails when"), rows, 2)
 
 
 def checklist_view(items: Sequence[Item]) -> TableView:

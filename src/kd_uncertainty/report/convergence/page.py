@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.arms import Tables
-from kd_uncertainty.report.claims import verdicts_text
 from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.convergence.arms import read_arms
 from kd_uncertainty.report.convergence.figures import FIGURES, make_figures
-from kd_uncertainty.report.convergence.tables import claims_table, noise_table, quality_table, report_tables
-from kd_uncertainty.report.rendering import render_page
+from kd_uncertainty.report.convergence.tables import noise_table, quality_table, report_tables
+from kd_uncertainty.report.study_page import Part, StudyPage, Tile, tile
 from kd_uncertainty.report.wording import listing, metric_with_interval, number, with_bounds
 
 GLOSSARY = (
@@ -31,17 +29,6 @@ GLOSSARY = (
     ("convergence noise", "how much a network still moves at the end; several definitions, none settled"),
     ("L", "the largest curvature of one example’s loss; 1/L and 1/(2L) are the steps that the theorem allows"),
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the evidence: its claims' section, its heading and text, and its figures."""
-
-    name: str
-    claims: str
-    title: str
-    text: str
-    figures: tuple[str, ...]
 
 
 PARTS = (
@@ -92,6 +79,13 @@ PARTS = (
         ("teacher_error",),
     ),
 )
+PAGE = StudyPage(
+    template="convergence.html.jinja",
+    parts=PARTS,
+    glossary=GLOSSARY,
+    figures=FIGURES,
+    make_figures=make_figures,
+)
 
 
 def render_report(
@@ -106,72 +100,40 @@ def render_report(
 
     Args:
         summary: From ``make_summary``.
-        figures: From ``make_figures``; any may be missing. Their versions for narrow screens are drawn from ``tables``.
+        figures: From ``make_figures``; any may be missing.
         tables: The study's tables by name; any may be missing.
-        provenance: ``command, parameters, seeds, versions, device, backend, backend_reason, seconds, fingerprints,
-            created``; any may be missing.
+        provenance: See ``StudyPage.render``.
         title: The page's title.
     """
     split, arms = str(summary["split"]), read_arms(tables)
-    by_section: dict[str, list[Mapping[str, Any]]] = {}
-    for claim in summary["claims"]:
-        by_section.setdefault(claim["section"], []).append(claim)
-    return render_page(
-        "convergence.html.jinja",
-        (figures, make_figures(tables, confidence=float(summary["confidence"]), narrow=True) if figures else {}),
-        FIGURES,
+    return PAGE.render(
+        summary,
+        figures,
+        tables,
         provenance,
         title=title,
-        summary=summary,
-        lead=_lead(summary),
-        actions=_actions(summary),
-        rivals=[finding for finding in summary["findings"] if finding["topic"] == "rivals"],
         tiles=_tiles(summary),
         basis=_basis(summary),
-        parts=PARTS,
-        by_section=by_section,
-        verdicts=verdicts_text(summary["verdicts"]),
-        claims=claims_table(summary["claims"]),
         quality=quality_table(arms, split),
         noises=noise_table(arms),
         views=report_tables(tables, arms, split),
-        glossary=GLOSSARY,
     )
 
 
-def _lead(summary: Mapping[str, Any]) -> str:
-    if not summary["recommendation"]:
-        return "Nothing can be recommended: no part of the study was measured."
-    return str(summary["recommendation"][0])
-
-
-def _actions(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What else to do: the mixing, the step, the teacher."""
-    return [finding for finding in summary["findings"] if finding["topic"] != "rivals"][1:]
-
-
-def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
     """Label, figure and small print of the few numbers at the top."""
-    tiles, split = [], summary["split"]
+    tiles: list[Tile] = []
+    split = summary["split"]
     if summary["choice"] is not None:
         chosen = summary["choice"]
         accuracy = as_estimate(chosen["metrics"].get(split, {}).get("accuracy", {}))
-        if accuracy.known:
-            head, _, bounds = metric_with_interval("accuracy", accuracy).partition(" ")
-            tiles.append((f"{split} accuracy, {chosen['label']}", head, bounds))
+        tiles += tile(f"{split} accuracy, {chosen['label']}", accuracy, metric_with_interval("accuracy", accuracy))
         nll = as_estimate(chosen["metrics"].get(split, {}).get("nll", {}))
-        if nll.known:
-            head, _, bounds = with_bounds(nll).partition(" ")
-            tiles.append((f"{split} NLL, {chosen['label']}", head, bounds))
+        tiles += tile(f"{split} NLL, {chosen['label']}", nll, with_bounds(nll))
     for one in summary["mixtures"][-1:]:
         minimum = as_estimate(one["minimum"])
         small = f"measured {with_bounds(minimum, 2)}" if minimum.known else ""
         tiles.append((f"weight λ*, {one['teacher']}", number(one["lambda_star"], 2), small))
-    measured = [claim for claim in summary["claims"] if claim["verdict"] != "not measured"]
-    if measured:
-        holds = sum(claim["verdict"] == "holds" for claim in measured)
-        part = sum(claim["verdict"] == "holds in part" for claim in measured)
-        tiles.append(("claims that hold", f"{holds} of {len(measured)}", f"{part} more in part" if part else ""))
     return tiles
 
 
@@ -184,5 +146,4 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
         *([f"The figures rest on {listing(parts)}."] if parts else []),
         f"Brackets are {summary['confidence']:.0%} intervals over them, for this data set and these teachers. Ratios "
         "to one-hot labels are paired: the two share starts and orders.",
-        "A claim’s verdict follows from the figures by the rule beside it.",
     ]

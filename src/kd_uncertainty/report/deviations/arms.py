@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kd_uncertainty.loss_schedules import CONSTANT
 from kd_uncertainty.report.arms import NO_ESTIMATE, Tables, short_label, table, variant
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.frames import missing
@@ -115,7 +116,9 @@ def _labels(row: Mapping[Any, Any]) -> str:
         return STUDENTS[0]
     count = _number(row.get("num_responses", 1))
     name = short_label(str(row["target"]), 1 if math.isnan(count) else int(count))
-    return name + variant(_number(row.get("mixing", 1.0)), 1.0, str(row.get("weighting", "average")))
+    return name + variant(
+        _number(row.get("mixing", 1.0)), 1.0, str(row.get("weighting", "average")), str(row.get("schedule", CONSTANT))
+    )
 
 
 def _arm(key: tuple[str, str, float], rows: Sequence[Mapping[Any, Any]]) -> Arm:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
 from kd_uncertainty.report.arms import Tables
-from kd_uncertainty.report.claims import verdicts_text
-from kd_uncertainty.report.comparison import Estimate, as_estimate
+from kd_uncertainty.report.comparison import as_estimate
 from kd_uncertainty.report.deviations.arms import read_arms
 from kd_uncertainty.report.deviations.figures import FIGURES, make_figures
 from kd_uncertainty.report.deviations.schedules import read_schedules
-from kd_uncertainty.report.deviations.tables import arms_table, claims_table, report_tables, schedules_table
-from kd_uncertainty.report.rendering import render_page
+from kd_uncertainty.report.deviations.tables import arms_table, report_tables, schedules_table
+from kd_uncertainty.report.study_page import Part, StudyPage, Tile, tile
 from kd_uncertainty.report.wording import listing, metric_with_interval, with_bounds, with_interval
 
 GLOSSARY = (
@@ -29,17 +27,6 @@ GLOSSARY = (
     ("eigendirection", "an eigenvector of the inputs’ covariance; the top one has the largest eigenvalue"),
     ("destructive entry", "a class, other than the label, that deserves more probability than the student gives it"),
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the evidence: its claims' section, its heading and text, and its figures."""
-
-    name: str
-    claims: str
-    title: str
-    text: str
-    figures: tuple[str, ...]
 
 
 PARTS = (
@@ -83,6 +70,13 @@ PARTS = (
         ("denoising_entries", "denoising_alignment"),
     ),
 )
+PAGE = StudyPage(
+    template="deviations.html.jinja",
+    parts=PARTS,
+    glossary=GLOSSARY,
+    figures=FIGURES,
+    make_figures=make_figures,
+)
 
 
 def render_report(
@@ -97,74 +91,39 @@ def render_report(
 
     Args:
         summary: From ``make_summary``.
-        figures: From ``make_figures``; any may be missing. Their versions for narrow screens are drawn from ``tables``.
+        figures: From ``make_figures``; any may be missing.
         tables: The study's tables by name; any may be missing.
-        provenance: ``command, parameters, seeds, versions, device, backend, backend_reason, seconds, fingerprints,
-            created``; any may be missing.
+        provenance: See ``StudyPage.render``.
         title: The page's title.
     """
     split, arms, schedules = str(summary["split"]), read_arms(tables), read_schedules(tables)
-    by_section: dict[str, list[Mapping[str, Any]]] = {}
-    for claim in summary["claims"]:
-        by_section.setdefault(claim["section"], []).append(claim)
-    return render_page(
-        "deviations.html.jinja",
-        (figures, make_figures(tables, confidence=float(summary["confidence"]), narrow=True) if figures else {}),
-        FIGURES,
+    return PAGE.render(
+        summary,
+        figures,
+        tables,
         provenance,
         title=title,
-        summary=summary,
-        lead=_lead(summary),
-        actions=_actions(summary),
-        rivals=[finding for finding in summary["findings"] if finding["topic"] == "rivals"],
         tiles=_tiles(summary),
         basis=_basis(summary),
-        parts=PARTS,
-        by_section=by_section,
-        verdicts=verdicts_text(summary["verdicts"]),
-        claims=claims_table(summary["claims"]),
         schedules=schedules_table(schedules, split),
         arms=[arms_table(arms, "train"), arms_table(arms, split)],
         views=report_tables(tables, arms, schedules, split),
-        glossary=GLOSSARY,
     )
 
 
-def _lead(summary: Mapping[str, Any]) -> str:
-    if not summary["recommendation"]:
-        return "Nothing can be recommended: no part of the study was measured."
-    return str(summary["recommendation"][0])
-
-
-def _actions(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What else to do: the teacher and its temperature, whether to look for deviations, when to switch."""
-    return [finding for finding in summary["findings"] if finding["topic"] != "rivals"][1:]
-
-
-def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
     """Label, figure and small print of the few numbers at the top."""
-    tiles, split = [], summary["split"]
+    tiles: list[Tile] = []
+    split = summary["split"]
     if summary["choice"] is not None:
         chosen = summary["choice"]
         accuracy = as_estimate(chosen["metrics"].get(split, {}).get("accuracy", {}))
-        tiles += _tile(f"{split} accuracy, chosen schedule", accuracy, metric_with_interval("accuracy", accuracy))
+        tiles += tile(f"{split} accuracy, chosen schedule", accuracy, metric_with_interval("accuracy", accuracy))
     by_key = {claim["key"]: claim for claim in summary["claims"]}
     early, pays = (as_estimate(by_key[key]["figure"]) for key in ("equal_progress", "pays"))
-    tiles += _tile("of the gain, stopping early alone", early, with_interval(early, percentage=True))
-    tiles += _tile("rank correlation, deviation and gain", pays, with_bounds(pays, 2))
-    measured = [claim for claim in summary["claims"] if claim["verdict"] != "not measured"]
-    if measured:
-        holds = sum(claim["verdict"] == "holds" for claim in measured)
-        part = sum(claim["verdict"] == "holds in part" for claim in measured)
-        tiles.append(("claims that hold", f"{holds} of {len(measured)}", f"{part} more in part" if part else ""))
+    tiles += tile("of the gain, stopping early alone", early, with_interval(early, percentage=True))
+    tiles += tile("rank correlation, deviation and gain", pays, with_bounds(pays, 2))
     return tiles
-
-
-def _tile(label: str, figure: Estimate, text: str) -> list[tuple[str, str, str]]:
-    if not figure.known:
-        return []
-    head, _, bounds = text.partition(" ")
-    return [(label, head, bounds)]
 
 
 def _basis(summary: Mapping[str, Any]) -> list[str]:
@@ -180,5 +139,4 @@ def _basis(summary: Mapping[str, Any]) -> list[str]:
         *([f"The figures rest on {listing(parts)}."] if parts else []),
         f"Brackets are {summary['confidence']:.0%} intervals over them, those of rank correlations over arms. Students "
         "and controls of a seed share start and batches, and differences are paired.",
-        "A claim’s verdict follows from the figures by the rule beside it.",
     ]

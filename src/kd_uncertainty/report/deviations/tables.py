@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from kd_uncertainty.report.arms import Tables, table
 from kd_uncertainty.report.columns import Column, columns_table
@@ -95,22 +94,6 @@ COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
 }
-
-
-def claims_table(claims: Sequence[Mapping[str, Any]]) -> TableView:
-    """Every claim with our figure, its interval, the verdict, and when the claim fails."""
-    rows = tuple(
-        (
-            str(claim["section"]),
-            str(claim["claim"]) + (" (ours)" if claim["ours"] else ""),
-            str(claim["measured"]),
-            str(claim["verdict"]),
-            str(claim["fails"]),
-        )
-        for claim in claims
-    )
-    header = ("part", "claim", "our figure [interval]", "verdict", "fails when")
-    return TableView("Claims and verdicts", header, rows, 2)
 
 
 def schedules_table(schedules: Sequence[Schedule], split: str) -> TableView:

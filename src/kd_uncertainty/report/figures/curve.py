@@ -116,7 +116,7 @@ def _groups(arms: Sequence[Arm]) -> list[list[Arm]]:
     """Arms that differ in k alone, each group by k, targets in their usual order."""
     groups: dict[tuple[object, ...], list[Arm]] = {}
     for arm in sorted(arms, key=lambda arm: arm.num_responses):
-        groups.setdefault((arm.target, arm.weighting, arm.mixing, arm.temperature), []).append(arm)
+        groups.setdefault((arm.target, arm.weighting, arm.mixing, arm.temperature, arm.schedule), []).append(arm)
     order = target_order(arm.target for arm in arms)
     return sorted(groups.values(), key=lambda group: order.index(group[0].target))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from kd_uncertainty.loss_schedules import CONSTANT
 from kd_uncertainty.report.arms import Arm, read_arms
 from kd_uncertainty.report.comparison import Estimate, estimate_of
 from kd_uncertainty.report.figures.style import (
@@ -65,7 +66,7 @@ def student_quality(
             _points(figure, at, own, metric, split, slots, (rank, len(targets)))
         named = at[1] == 1 or len(teachers) == 1
         _axes(figure, at, metric, slots, ranges[metric], (names_axis(index, columns, len(cells)), named))
-    _legend(figure, targets)
+    _legend(figure, targets, switching=any(arm.schedule != CONSTANT for arm in arms))
     return finish(
         figure,
         TITLE,
@@ -153,7 +154,7 @@ def _points(
         error_y=bars_of(values, color=shade),
         mode="lines+markers" if plain else "markers",
         line={"color": translucent(shade, 0.45), "width": 1.3},
-        marker={"color": shade, "size": 7},
+        marker={"color": shade, "size": 7, "symbol": _symbols(arms)},
         name=safe(TARGET_NAMES.get(target, target)),
         showlegend=False,
         customdata=[[safe(arm.label()), value.lower, value.upper] for arm, value in zip(arms, values, strict=True)],
@@ -201,7 +202,16 @@ def _range(arms: Sequence[Arm], metrics: pd.DataFrame, metric: str, split: str) 
     return [low - air, high + air]
 
 
-def _legend(figure: go.Figure, targets: Sequence[str]) -> None:
+def _symbols(arms: Sequence[Arm]) -> list[str] | None:
+    """Filled points, and open ones where the loss switches; None where none does."""
+    symbols = ["circle" if arm.schedule == CONSTANT else "circle-open" for arm in arms]
+    return symbols if "circle-open" in symbols else None
+
+
+def _legend(figure: go.Figure, targets: Sequence[str], *, switching: bool) -> None:
     for index, target in enumerate(targets):
         look = {"color": colour(TARGET_COLOURS, target, index), "size": 8}
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=look, name=safe(TARGET_NAMES.get(target, target)))
+    if switching:
+        hollow = {"color": MUTED, "size": 8, "symbol": "circle-open"}
+        figure.add_scatter(x=[None], y=[None], mode="markers", marker=hollow, name="the loss switches")

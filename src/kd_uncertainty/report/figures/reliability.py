@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from kd_uncertainty.report.arms import short_label
+from kd_uncertainty.loss_schedules import CONSTANT
+from kd_uncertainty.report.arms import short_label, variant
 from kd_uncertainty.report.figures.style import (
     MUTED,
     TEACHER_COLOURS,
@@ -100,7 +101,9 @@ def _pair(shown: pd.DataFrame, name: str, arms: Sequence[Mapping[str, object]]) 
     teacher = (name, _title(name, own), own) if len(own) else None
     if students.empty:
         return teacher, None
-    arm = short_label(str(students["target"].iloc[0]), int(students["num_responses"].iloc[0]))
+    first = students.iloc[0]
+    arm = short_label(str(first["target"]), int(first["num_responses"]))
+    arm += variant(1.0, 1.0, schedule=str(first["schedule"]))
     return teacher, (name, _title(f"students: {arm}", students), students)
 
 
@@ -108,7 +111,7 @@ def _students(shown: pd.DataFrame, teacher: str, arms: Sequence[Mapping[str, obj
     bins = shown[(shown["role"] == "students") & (shown["teacher"] == teacher)]
     if bins.empty:
         return bins
-    keys = ["target", "num_responses", "mixing", "temperature"]
+    keys = ["target", "num_responses", "mixing", "temperature", "schedule"]
     wanted = next((arm for arm in arms if arm.get("teacher") == teacher), None) or _softest(bins[keys])
     for key in keys:
         if key in wanted:
@@ -117,10 +120,12 @@ def _students(shown: pd.DataFrame, teacher: str, arms: Sequence[Mapping[str, obj
 
 
 def _softest(arms: pd.DataFrame) -> Mapping[str, object]:
-    """The arm of the softest target with the most responses."""
+    """The arm of the softest target with the most responses; one whose loss does not switch, if there is one."""
     rank = {"exact": 0, "posterior": 1, "label": 2}
     order = arms.drop_duplicates().assign(rank=[rank.get(str(name), 3) for name in arms.drop_duplicates()["target"]])
-    return {str(k): v for k, v in order.sort_values(["rank", "num_responses"], ascending=[True, False]).iloc[0].items()}
+    order = order.assign(switches=order["schedule"] != CONSTANT)
+    by, ascending = ["switches", "rank", "num_responses"], [True, True, False]
+    return {str(k): v for k, v in order.sort_values(by, ascending=ascending).iloc[0].items()}
 
 
 def _title(name: str, bins: pd.DataFrame) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
-from kd_uncertainty.report.arms import Arm, read_arms
+from kd_uncertainty.loss_schedules import TO_LABELS, parse_switch
+from kd_uncertainty.report.arms import Arm, Cell, read_arms
 from kd_uncertainty.report.figures.style import names_axis, panels, place, safe
 from kd_uncertainty.report.wording import TARGETS, teacher_order
 
@@ -24,7 +25,7 @@ class Rows:
     columns: int
     teachers: tuple[str, ...]
     arms: tuple[tuple[Arm, ...], ...]
-    heights: dict[tuple[str, int, str, float, float], float]
+    heights: dict[Cell, float]
 
     def y(self, panel: int) -> list[float]:
         """The heights of a panel's bars."""
@@ -71,14 +72,15 @@ def rows(arms: Sequence[Arm], *, narrow: bool, columns: int = 3, axis_title: str
     return Rows(figure, columns, tuple(teachers), tuple(tuple(group) for group in by_teacher), heights)
 
 
-def _position(cell: tuple[str, int, str, float, float]) -> tuple[object, ...]:
-    target, num_responses, weighting, mixing, temperature = cell
-    return (TARGETS.index(target) if target in TARGETS else 9, weighting, -mixing, temperature, num_responses)
+def _position(cell: Cell) -> tuple[object, ...]:
+    target, num_responses, weighting, mixing, temperature, schedule = cell
+    rank = TARGETS.index(target) if target in TARGETS else 9
+    switch = parse_switch(schedule)
+    last = (0, 0.0) if switch is None else (1 + (switch.direction == TO_LABELS), switch.share)
+    return rank, weighting, -mixing, temperature, *last, num_responses
 
 
-def _heights(
-    arms: Sequence[Arm], cells: Sequence[tuple[str, int, str, float, float]]
-) -> tuple[dict[tuple[str, int, str, float, float], float], list[str]]:
+def _heights(arms: Sequence[Arm], cells: Sequence[Cell]) -> tuple[dict[Cell, float], list[str]]:
     """Heights by cell, and tick texts that name a target once and then only k."""
     labels = {arm.cell: (arm.target, arm.label(), arm.variant(), arm.num_responses) for arm in arms}
     heights, texts = {}, []

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from kd_uncertainty.loss_schedules import CONSTANT
 from kd_uncertainty.report.figures.style import (
     TARGET_COLOURS,
     TEACHER_COLOURS,
@@ -44,7 +45,7 @@ def training_curves(
         drawn += [(f"teachers: validation {name}", teacher_curves, "teacher", column)]
     if len(student_curves):
         students = (
-            student_curves.merge(plan[["student", "target"]], on="student")
+            student_curves.merge(_targets(plan), on="student")
             if len(plan)
             else student_curves.assign(target="students")
         )
@@ -82,6 +83,14 @@ def training_curves(
         "Loss against epoch. Lines are medians over ensemble members or students, bands hold the middle four fifths.",
         head=118 if narrow else 96,
     )
+
+
+def _targets(plan: pd.DataFrame) -> pd.DataFrame:
+    """Each student's target; losses that switch are curves of their own, since they jump."""
+    found = plan[["student", "target"]]
+    if "schedule" not in plan:
+        return found
+    return found.assign(target=found["target"].where(plan["schedule"] == CONSTANT, found["target"] + ", switching"))
 
 
 def _band(

@@ -21,6 +21,7 @@ from kd_uncertainty.report.regression.tables import (
     section_table,
 )
 from kd_uncertainty.report.rendering import render_page
+from kd_uncertainty.report.study_page import Tile, by_section, verdicts_tile
 from kd_uncertainty.report.wording import listing, plural, with_bounds
 
 GLOSSARY = (
@@ -111,9 +112,6 @@ def render_report(
     topics: dict[str, list[Mapping[str, Any]]] = {}
     for finding in summary["findings"]:
         topics.setdefault(finding["topic"], []).append(finding)
-    by_section: dict[str, list[Mapping[str, Any]]] = {}
-    for claim in summary["claims"]:
-        by_section.setdefault(claim["section"], []).append(claim)
     return render_page(
         "regression.html.jinja",
         (figures, make_figures(tables, split, narrow=True) if figures else {}),
@@ -130,7 +128,7 @@ def render_report(
         budgets=budget_table(tables),
         floor=floor_table(summary["floor_checks"]),
         claims=claims_table(summary["claims"]),
-        by_section=by_section,
+        by_section=by_section(summary["claims"]),
         verdicts=verdicts_text(summary["verdicts"]),
         sections=[(section, section_table(section.name, table(tables, section.name))) for section in SECTIONS],
         views=report_tables(tables, split),
@@ -150,9 +148,10 @@ def _actions(summary: Mapping[str, Any]) -> list[str]:
     return [text for text in summary["recommendation"][1:] if text not in told]
 
 
-def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
     """Label, figure and small print of the few numbers at the top."""
-    tiles, split = [], summary["split"]
+    tiles: list[Tile] = []
+    split = summary["split"]
     for row in summary["models"]:
         arm = row["best_arm"] or row["control"]
         mse = as_estimate(arm["metrics"].get(split, {}).get("mse", {})) if arm else None
@@ -165,12 +164,7 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         name = f"noise {budget['noise']:g}" if budget["target"] == "noise" else budget["target"]
         small = f"{bounds}, extrapolated" if budget["extrapolated"] and not budget["unbounded"] else bounds
         tiles.append((f"responses enough for networks, {name}", head if not budget["unbounded"] else "no end", small))
-    measured = [claim for claim in summary["claims"] if claim["verdict"] != "not measured"]
-    if measured:
-        holds = sum(claim["verdict"] == "holds" for claim in measured)
-        part = sum(claim["verdict"] == "holds in part" for claim in measured)
-        tiles.append(("claims that hold", f"{holds} of {len(measured)}", f"{part} more in part" if part else ""))
-    return tiles
+    return tiles + verdicts_tile(summary["claims"])
 
 
 def _basis(summary: Mapping[str, Any]) -> list[str]:

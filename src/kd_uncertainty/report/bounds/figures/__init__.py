@@ -9,6 +9,7 @@ from kd_uncertainty.report.bounds.figures.design import sweeps_figure
 from kd_uncertainty.report.bounds.figures.networks import networks_figure
 from kd_uncertainty.report.bounds.figures.processes import processes_figure
 from kd_uncertainty.report.bounds.figures.sharpness import sharpness_figure
+from kd_uncertainty.report.study_figures import with_level
 
 __all__ = ["FIGURES", "make_figures"]
 
@@ -31,12 +32,4 @@ def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = Fal
         "sharpness": sharpness_figure(table(tables, "sharpness"), narrow=narrow),
         "network_bounds": networks_figure(table(tables, "network_bounds"), narrow=narrow),
     }
-    return {name: figure if name in EXACT else _with_level(figure, confidence) for name, figure in figures.items()}
-
-
-def _with_level(figure: go.Figure, confidence: float) -> go.Figure:
-    """The figure with the level of its intervals in its notes, where there is something to see."""
-    if figure.data:
-        meta = figure.layout.meta
-        figure.update_layout(meta={**meta, "notes": [*meta["notes"], f"Intervals are at {confidence:.0%}."]})
-    return figure
+    return {name: figure if name in EXACT else with_level(figure, confidence) for name, figure in figures.items()}

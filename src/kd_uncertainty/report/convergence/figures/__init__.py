@@ -13,6 +13,7 @@ from kd_uncertainty.report.convergence.figures.stability import stability_figure
 from kd_uncertainty.report.convergence.figures.steps import step_sweep_figure
 from kd_uncertainty.report.convergence.figures.teachers import teacher_error_figure
 from kd_uncertainty.report.convergence.figures.training import training_figure
+from kd_uncertainty.report.study_figures import with_level
 
 __all__ = ["FIGURES", "make_figures"]
 
@@ -48,12 +49,4 @@ def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = Fal
         "stability": stability_figure(stability, narrow=narrow),
         "teacher_error": teacher_error_figure(stability, table(tables, "teacher_error"), narrow=narrow),
     }
-    return {name: _with_level(figure, confidence) for name, figure in figures.items()}
-
-
-def _with_level(figure: go.Figure, confidence: float) -> go.Figure:
-    """The figure with the level of its intervals in its notes, where there is something to see."""
-    if figure.data:
-        meta = figure.layout.meta
-        figure.update_layout(meta={**meta, "notes": [*meta["notes"], f"Intervals are at {confidence:.0%}."]})
-    return figure
+    return {name: with_level(figure, confidence) for name, figure in figures.items()}

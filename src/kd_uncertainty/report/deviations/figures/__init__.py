@@ -13,6 +13,7 @@ from kd_uncertainty.report.deviations.figures.pairs import pairs_figure
 from kd_uncertainty.report.deviations.figures.slopes import deviations_figure
 from kd_uncertainty.report.deviations.figures.switching import switching_figure
 from kd_uncertainty.report.deviations.figures.trajectories import trajectories_figure
+from kd_uncertainty.report.study_figures import with_level
 
 __all__ = ["FIGURES", "bins_figure", "deviations_figure", "make_figures"]
 
@@ -49,13 +50,4 @@ def make_figures(tables: Tables, *, confidence: float = 0.95, narrow: bool = Fal
         "denoising_entries": entries_figure(table(tables, "denoising_entries"), narrow=narrow),
         "denoising_alignment": alignment_figure(table(tables, "denoising_alignment"), narrow=narrow),
     }
-    return {name: _with_level(name, figure, confidence) for name, figure in figures.items()}
-
-
-def _with_level(name: str, figure: go.Figure, confidence: float) -> go.Figure:
-    """The figure with the level of its intervals in its notes, where there is something to see."""
-    if figure.data:
-        meta = figure.layout.meta
-        text = UNBOUNDED.get(name, f"Intervals are at {confidence:.0%}.")
-        figure.update_layout(meta={**meta, "notes": [*meta["notes"], *([text] if text else [])]})
-    return figure
+    return {name: with_level(figure, confidence, UNBOUNDED.get(name)) for name, figure in figures.items()}
