@@ -57,6 +57,7 @@ def test_patterns_become_entries_with_fingerprints_and_own_entries_win(project):
         "convergence.source": {"type": "kd_uncertainty.datasets.GaussianMixture"},
         "deviations.source": {"type": "BundledTable", "name": "digits"},
         "bounds.source": {"type": "BundledTable", "name": "digits"},
+        "language.source": {"type": "BundledTable", "name": "facts"},
         "{study}.examples": pattern,
         "{study}.task": pattern,
         "classification.task": own,

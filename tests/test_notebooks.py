@@ -90,6 +90,14 @@ def bounds(tmp_path_factory):
     return project
 
 
+@pytest.fixture(scope="module")
+def language(tmp_path_factory):
+    """A project whose small language study has been run once."""
+    project = Project(tmp_path_factory.mktemp("language_notebook"))
+    project.run("language")
+    return project
+
+
 def traces(figure, name):
     return {trace.meta: trace for trace in figure.data if trace.name == name}
 
@@ -260,3 +268,20 @@ def test_the_terms_of_the_bound_are_the_tables(bounds):
     table = bounds.load("bounds.network_bounds")
     for value in table.loc[table["quantity"].isin(["upper_hoeffding", "lower_cumulant"]), "estimate"]:
         assert f">{value:.3f}<" in intervals
+
+
+def test_the_law_of_answers_is_the_tables(language):
+    notebook = execute("language.ipynb", language)
+    assert ran_without_a_warning(notebook)
+    (figure,) = figures_of(notebook)
+    table = language.load("language.answer_variance")
+    table = table[(table["split"] == "train") & (table["space"] == "embedding")]
+    (whole,) = table.loc[table["component"] == "teacher", "estimate"].unique()
+    for component in ("intra", "inter"):
+        own = table[(table["method"] == "multi") & (table["component"] == component)]
+        drawn = next(trace for trace in figure.data if trace.name == f"{component}, students")
+        np.testing.assert_array_equal(drawn.x, own["num_responses"])
+        np.testing.assert_allclose(drawn.y, own["estimate"] / whole)
+        law = next(trace for trace in figure.data if trace.name == f"{component}, law")
+        shares = 1.0 - 1.0 / np.array(law.x) if component == "intra" else 1.0 / np.array(law.x)
+        np.testing.assert_allclose(law.y, shares, atol=1e-12)

@@ -15,6 +15,7 @@ from kd_uncertainty.pipelines import STAGES, study_pipeline
 FIGURES = "_figure"
 NO_RECORD = {"examples", "responses", "teachers", "students", "predictions", "linear_students", "best_student"} | {
     "teacher_reliability", "student_reliability", "compared_teachers", "compared_teacher_curves", "stability_engine",
+    "prompts", "response_shards", "response_embeddings", "pilot", "targets", "student_answers", "answer_embeddings",
 }  # fmt: skip
 
 

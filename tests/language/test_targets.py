@@ -143,7 +143,7 @@ def test_students_get_draws_of_their_own_response_level():
     def shuffled(table):
         return table.sample(frac=1.0, random_state=3)
 
-    found = student_targets(plan, TABLE, shuffled(responses), embeddings, shuffled(pilots), OPTIONS)
+    found = student_targets(plan, TABLE[::-1], shuffled(responses), embeddings, shuffled(pilots), OPTIONS)
     assert set(found["prompt"]) == {0, 2}
     said = np.array([[[[vectors[f"s{s}/{p}/{m}"] for m in range(4)] for p in (0, 2)]] for s in range(3)])[:, 0]
     for (arm, level), own in found.groupby(["arm", "response_level"]):
@@ -155,6 +155,7 @@ def test_students_get_draws_of_their_own_response_level():
             "variance_honest": pilot_side(said[1:]),
         }.get(row["method"])
         kept, weights = choose(row["method"], given, side)
+        assert own["prompt"].tolist() == np.repeat([0, 2], kept.shape[1]).tolist()
         assert own["draw"].tolist() == np.array(draws)[kept].ravel().tolist()
         np.testing.assert_allclose(own["weight"], weights.ravel())
         np.testing.assert_allclose(own.groupby("prompt")["weight"].sum(), 1.0)

@@ -28,7 +28,7 @@ def learner(dtype=torch.float64):
 
 
 def small(kind):
-    """Other classes: logits that are scaled after the head, and positions that are learnt and not relative."""
+    """Other classes: logits that are scaled or bounded after the head, and positions that are learnt."""
     common = {"vocab_size": VOCABULARY, "bos_token_id": None, "eos_token_id": END, "pad_token_id": None}
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64}
     with torch.random.fork_rng():
@@ -36,6 +36,12 @@ def small(kind):
         if kind == "cohere":
             config = transformers.CohereConfig(**common, **sizes, intermediate_size=32, logit_scale=0.3)
             return transformers.CohereForCausalLM(config).double().eval()
+        if kind == "gemma2":
+            config = transformers.Gemma2Config(
+                **common, **sizes, intermediate_size=32, num_key_value_heads=1, head_dim=8, final_logit_softcapping=2.0
+            )
+            config._attn_implementation = "eager"
+            return transformers.Gemma2ForCausalLM(config).eval()
         config = transformers.GPT2Config(**common, n_embd=16, n_layer=2, n_head=2, n_positions=64)
         return transformers.GPT2LMHeadModel(config).double().eval()
 
@@ -63,13 +69,34 @@ def assert_same_gradients(found, wanted, tolerance=1e-6):
         torch.testing.assert_close(found[name], values, rtol=tolerance, atol=tolerance, msg=name)
 
 
-@pytest.mark.parametrize("kind", ["llama", "cohere", "gpt2"])
+KINDS = ["llama", "cohere", "gemma2", "gpt2"]
+TOLERANCES = {"gemma2": 2e-5}
+"""It is in float32: its attention masks padding with the least float64, which its softmax in float32 takes for -inf."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_loss_and_gradient_are_the_models_own_with_the_prompt_masked(kind):
     model = learner() if kind == "llama" else small(kind)
     chosen = [*EXAMPLES, EXAMPLES[0], EXAMPLES[2], EXAMPLES[0]]
     found, wanted = loss_of(model, collate(chosen)), reference_loss(model, chosen)
-    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
-    assert_same_gradients(gradients(model, found), gradients(model, wanted))
+    tolerance = TOLERANCES.get(kind, 1e-6)
+    assert found.item() == pytest.approx(wanted.item(), rel=tolerance)
+    assert_same_gradients(gradients(model, found), gradients(model, wanted), tolerance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chosen", [[EXAMPLES[2], Example((0, 4), (3, 5))], EXAMPLES], ids=["equal lengths", "padded"])
+def test_logits_at_answers_are_those_of_each_sequence_alone(kind, chosen):
+    model = learner() if kind == "llama" else small(kind)
+    batch = collate(chosen)
+    assert bool((batch.attention_mask == 1).all() and (batch.weights > 0).all()) is (len(chosen) == 2)
+    found = answer_logits(model, batch, batch.weights > 0)
+    wanted = []
+    for example in chosen:
+        whole = model(input_ids=torch.tensor([[*example.prompt_ids, *example.answer_ids]])).logits[0]
+        wanted.append(whole[len(example.prompt_ids) - 1 : -1])
+    tolerance = TOLERANCES.get(kind, 1e-6)
+    torch.testing.assert_close(found, torch.cat(wanted), rtol=tolerance, atol=tolerance)
 
 
 def test_equal_examples_are_merged_and_weigh_as_often_as_they_are_there():

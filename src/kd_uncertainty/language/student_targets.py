@@ -18,8 +18,8 @@ COLUMNS = ("arm", "response_level", "prompt", "draw", "weight")
 
 
 def train_prompts(prompts: pd.DataFrame) -> list[int]:
-    """Return the numbers of the prompts that students learn."""
-    return [int(prompt) for prompt in prompts.loc[prompts["split"] == "train", "prompt"]]
+    """Return the numbers of the prompts that students learn, ascending."""
+    return sorted(int(prompt) for prompt in prompts.loc[prompts["split"] == "train", "prompt"])
 
 
 def pilot_targets(prompts: pd.DataFrame, options: LanguageStudentsOptions) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def student_targets(
 
 
 def _side(method: Method, answers: Embeddings, count: int) -> StudentSide | None:
-    """The student's side: the untrained student's first k answers, or all of the trained pilots'."""
+    """The student's side: the untrained student's first k answers (all, if there are fewer), or the pilots' answers."""
     if method == "variance_paper":
         return untrained_side(answers[0, :, :count])
     return pilot_side(answers[1:]) if method == "variance_honest" else None

@@ -30,6 +30,7 @@ from kd_uncertainty.language.models import (
     load_tokenizer,
     model_token,
     student_options,
+    vocabulary_digest,
 )
 from kd_uncertainty.language.options import LanguageStudentsOptions, ModelOptions
 from kd_uncertainty.language.pretrained import import_transformers
@@ -179,8 +180,14 @@ class StudentJob:
     @cached_property
     def _learnt(self) -> pd.DataFrame:
         """Prompts and responses with the tokens that students learn, by prompt and draw."""
-        same = self.options.model.name in (None, self.teacher.name)
-        return with_tokens(self.prompts, self.responses, self._tokenizer, keep=same, stop=self.stop)
+        return with_tokens(self.prompts, self.responses, self._tokenizer, keep=self._same_tokens, stop=self.stop)
+
+    @property
+    def _same_tokens(self) -> bool:
+        """Whether tokens of the responses are the student's: of another model with the teacher's tokenizer they are."""
+        if self.options.model.name in (None, self.teacher.name) or "token_ids" not in self.responses:
+            return True
+        return vocabulary_digest(load_tokenizer(self.teacher)) == vocabulary_digest(self._tokenizer)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_learnt"}

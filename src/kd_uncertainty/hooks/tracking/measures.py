@@ -65,6 +65,18 @@ MEASURES: dict[str, Measure] = {
     "decomposition_sweeps": Measure(("divergence_exact", "corrected_bound"), ("dial", "value")),
     "decomposition_checklist": Measure(("share", "reduction"), ("term",)),
     "network_bounds": Measure(("estimate",), ("quantity", "label_noise"), step="num_examples"),
+    "answer_variance": Measure(
+        ("estimate",),
+        ("split", "component", "method"),
+        {"space": ("embedding",), "component": ("intra", "inter", "total", "teacher")},
+        step="num_responses",
+    ),
+    "answer_metrics": Measure(
+        ("estimate",),
+        ("split", "metric", "method"),
+        {"metric": ("accuracy", "systematic_noise", "hallucination", "entropy_answers")},
+        step="num_responses",
+    ),
     "langevin_bounds": Measure(("estimate",), ("quantity", "label_noise"), step="num_examples"),
 }
 """By table."""

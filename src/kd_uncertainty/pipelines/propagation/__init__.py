@@ -2,6 +2,6 @@
 
 from kd_uncertainty.pipelines.propagation.pipeline import create_pipeline
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 __all__ = ["FORMAT_VERSION", "create_pipeline"]
