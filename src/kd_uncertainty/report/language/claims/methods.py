@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kd_uncertainty.report.claims import Claim
+from kd_uncertainty.report.comparison import difference
 from kd_uncertainty.report.language.arms import TRAIN, Arm, Study, over
 from kd_uncertainty.report.language.claims.cells import Cell, Statement, one_sided
-from kd_uncertainty.report.language.wording import SPACE_NAMES, SPLIT_NAMES
+from kd_uncertainty.report.language.wording import SPACE_NAMES, SPLIT_NAMES, share_text
 
 SECTION = "methods"
 WHERE = SPLIT_NAMES[TRAIN]
@@ -116,9 +117,20 @@ def _token_keeps(study: Study) -> Claim:
         "the teacher is sure of every token once the answer has begun",
         ours=True,
     )
-    cells = [cell for cell in against(study, "intra", "token", "multi") if "k = 1," in cell.where]
-    what = f"intra-student variance at k = 1 over that of a single response, {WHERE}"
-    return one_sided(statement, what, cells, below=False, value=1.0, shown_value="1")
+    one, single = study.find("token", 1), study.single
+    shares = (
+        []
+        if one is None or single is None
+        else [
+            Cell(
+                _spaced(one, space),
+                difference(study.share("intra", one, TRAIN, space), study.share("intra", single, TRAIN, space)),
+            )
+            for space in study.spaces()
+        ]
+    )
+    what = f"intra-student variance at k = 1 less that of a single response, as a share of V, {WHERE}"
+    return one_sided(statement, what, shares, below=False, value=0.0, shown_value="0", text=share_text)
 
 
 def _token_lowers(study: Study) -> Claim:

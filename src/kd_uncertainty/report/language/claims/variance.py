@@ -9,8 +9,8 @@ from kd_uncertainty.report.comparison import difference
 from kd_uncertainty.report.language.arms import TEST, TRAIN, Arm, Study
 from kd_uncertainty.report.language.claims.cells import Cell, Statement, known, one_sided, texts, together, trends
 from kd_uncertainty.report.language.wording import SPACE_NAMES, SPLIT_NAMES, share_text
-from kd_uncertainty.report.rules import Verdict, contains, is_close, log_slope, trend
-from kd_uncertainty.report.wording import with_bounds
+from kd_uncertainty.report.rules import MONOTONE, Verdict, contains, is_close, log_slope, trend
+from kd_uncertainty.report.wording import listing, number, with_bounds
 
 SECTION = "variance"
 SUBSTANTIAL, NOTHING = 0.25, 0.1
@@ -27,8 +27,8 @@ def variance_claims(study: Study, confidence: float) -> list[Claim]:
         _nothing(study),
         _law(study, "intra", "(1 − 1/k) V", confidence),
         _law(study, "inter", "V / k", confidence),
-        _trend(study, "intra", rises=True),
-        _trend(study, "inter", rises=False),
+        _rises(study),
+        _falls(study),
         _rate(study, confidence),
         _surer(study),
         _entropy(study),
@@ -120,27 +120,43 @@ def _law(study: Study, component: str, formula: str, confidence: float) -> Claim
     return replace(found, sentence=sentence, figures=figures, fails=UNFITTED)
 
 
-def _trend(study: Study, component: str, *, rises: bool) -> Claim:
-    claim, key, fails = {
-        True: (
-            "students of more responses reflect the teacher’s uncertainty better: intra-student variance rises with k",
-            "intra_rises",
-            "the teacher is sure of its answers, or students keep the randomness that they started with",
-        ),
-        False: (
-            "students of more responses are more stable: inter-student variance falls with k",
-            "inter_falls",
-            "start and order of training, which no number of responses removes, outweigh the responses",
-        ),
-    }[rises]
+def _rises(study: Study) -> Claim:
+    """Judged by a difference, since a student of one response may keep nothing at all."""
+    statement = Statement(
+        SECTION,
+        "intra_rises",
+        "students of more responses reflect the teacher’s uncertainty better: intra-student variance rises with k",
+        "the teacher is sure of its answers, or students keep the randomness that they started with",
+    )
+    arms = study.of("multi")
+    cells, ranks = [], []
+    for space in study.spaces() if len(arms) > 1 else []:
+        shares = [study.share("intra", arm, TRAIN, space) for arm in arms]
+        cells.append(Cell(SPACE_NAMES.get(space, space), difference(shares[-1], shares[0])))
+        ranks.append(trend([float(arm.num_responses) for arm in arms], shares).spearman)
+    what = f"intra-student variance of students of all k answers, last k less first, over V, {SPLIT_NAMES[TRAIN]}"
+    more = f"Rank correlation with k: {listing([number(rank, 2) for rank in ranks])}." if ranks else ""
+    claim = one_sided(statement, what, cells, below=False, value=0.0, shown_value="0", text=share_text, more=more)
+    monotone = all(rank >= MONOTONE for rank in ranks)
+    verdict = "holds in part" if claim.verdict == "holds" and not monotone else claim.verdict
+    return replace(claim, verdict=verdict, rule=f"{claim.rule}, or if it does not rise from each k to the next")
+
+
+def _falls(study: Study) -> Claim:
+    statement = Statement(
+        SECTION,
+        "inter_falls",
+        "students of more responses are more stable: inter-student variance falls with k",
+        "start and order of training, which no number of responses removes, outweigh the responses",
+    )
     arms = study.of("multi")
     x = [float(arm.num_responses) for arm in arms]
     found = [
-        (SPACE_NAMES.get(space, space), trend(x, [study.share(component, arm, TRAIN, space) for arm in arms]))
+        (SPACE_NAMES.get(space, space), trend(x, [study.share("inter", arm, TRAIN, space) for arm in arms]))
         for space in study.spaces()
     ]
-    what = f"{component}-student variance of students of all k answers, {SPLIT_NAMES[TRAIN]}"
-    return trends(Statement(SECTION, key, claim, fails), what, found, rises=rises)
+    what = f"inter-student variance of students of all k answers, {SPLIT_NAMES[TRAIN]}"
+    return trends(statement, what, found, rises=False)
 
 
 def _rate(study: Study, confidence: float) -> Claim:
