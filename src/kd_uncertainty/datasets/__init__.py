@@ -3,6 +3,7 @@
 from kd_uncertainty.datasets.artefact import Artefact
 from kd_uncertainty.datasets.bundled import BundledTable
 from kd_uncertainty.datasets.gaussian_mixture import GaussianMixture
+from kd_uncertainty.datasets.images import ImageTable
 from kd_uncertainty.datasets.population import Population
 from kd_uncertainty.datasets.streams import ParquetStream, SoftLabelTable
 from kd_uncertainty.datasets.tensors import NestedTensors
@@ -11,6 +12,7 @@ __all__ = [
     "Artefact",
     "BundledTable",
     "GaussianMixture",
+    "ImageTable",
     "NestedTensors",
     "ParquetStream",
     "Population",

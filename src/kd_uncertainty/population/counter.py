@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-ORDER, INITIALISATION, DROPOUT, NOISE = 1, 2, 3, 4
+ORDER, INITIALISATION, DROPOUT, NOISE, AUGMENTATION = 1, 2, 3, 4, 5
 """Purposes: what a stream of numbers is for, so that one seed may serve several."""
 
 Words = Callable[[NDArray[np.uint64], NDArray[np.uint64], int, int], NDArray[np.uint32]]
