@@ -1,5 +1,8 @@
 """The language study from questions to report, with the tiny model."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
@@ -8,14 +11,22 @@ from kd_uncertainty.cli import user_error
 from kd_uncertainty.errors import UserError
 from tests.project import Project
 
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
 METHODS = {"multi", "averaging", "variance_paper", "variance_honest", "token"}
+
+TOLD = {"responses": "teacher_samples", "students": "student_samples", "propagation": "sample_answers"}
+"""Tables of answers to read, by stage."""
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project whose small language study has been run once."""
-    project = Project(tmp_path_factory.mktemp("language"))
+    folder = tmp_path_factory.mktemp("language")
+    project = Project(folder)
+    project.configure("base", "tracking", {"uri": f"sqlite:///{folder}/mlflow.db", "system_metrics": False})
     project.run("language")
+    project.configure("base", "tracking", {"enabled": False})
     return project
 
 
@@ -60,6 +71,23 @@ def test_the_report_says_what_was_found(load):
     assert all(claim["sentence"] for claim in summary["claims"])
     assert "kedro run --pipelines language" in page
     assert load("engine")["num_students"] == len(load("plan"))
+
+
+def test_mlflow_keeps_what_is_said_in_every_stage(project, load):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project.data.parent}/mlflow.db")
+    found = client.search_runs(["1"], max_results=100)
+    assert {run.info.status for run in found} == {"FINISHED"}
+    stages = {run.info.run_name: run for run in found}
+    for stage, table in TOLD.items():
+        told = json.loads(Path(client.download_artifacts(stages[stage].info.run_id, f"{table}.json")).read_text())
+        assert told["columns"] == list(load(table).columns)
+        assert len(told["data"]) == len(load(table))
+    metrics = stages["propagation"].data.metrics
+    variance = load("answer_variance").set_index(["method", "num_responses", "split", "space", "component"])["estimate"]
+    assert metrics["answer_variance/estimate/train.inter.multi"] == variance["multi", 4, "train", "embedding", "inter"]
+    assert any(key.startswith("train_loss/averaging.k02") for key in stages["students"].data.metrics)
 
 
 def test_nothing_is_computed_twice(project):

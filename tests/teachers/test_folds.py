@@ -133,17 +133,17 @@ def test_training_examples_hear_from_the_fold_that_has_not_seen_them_and_others_
 
 
 def test_answers_depend_on_seed_and_number_of_the_draw_alone(world):
-    """Neither on the size of batches nor on their order."""
+    """Neither on the size of batches nor on their order, to rounding: BLAS may sum otherwise for other numbers of rows."""
     _, problem, teacher, _ = world
     everything = posterior_logits(teacher, problem.inputs, range(6), 5, IDS)
     assert everything.shape == (6, 120, problem.num_classes)
     assert torch.equal(posterior_logits(teacher, problem.inputs, [4, 1], 5, IDS), everything[[4, 1]])
     for part in (slice(0, 50), slice(50, 120), slice(3, 10), slice(119, 120)):
         batch = posterior_logits(teacher, problem.inputs[part], range(6), 5, IDS[part])
-        assert torch.equal(batch, everything[:, part])
+        torch.testing.assert_close(batch, everything[:, part], rtol=1e-5, atol=1e-5)
     order = np.random.default_rng(1).permutation(120)
     shuffled = posterior_logits(teacher, problem.inputs[order], range(6), 5, IDS[order])
-    assert torch.equal(shuffled, everything[:, order])
+    torch.testing.assert_close(shuffled, everything[:, order], rtol=1e-5, atol=1e-5)
 
 
 def test_a_saved_teacher_answers_the_same(world, tmp_path):

@@ -152,12 +152,3 @@ def test_weights_of_the_statistics_add_up():
     for shape in itertools.product((2, 3, 8), repeat=3):
         weights = dict(zip(MEAN_SQUARE_STATISTICS, statistic_weights(shape), strict=True))
         np.testing.assert_allclose(weights["inter_unbiased"], sum(weights[name] for name in COMPONENTS[1:]), atol=1e-12)
-
-
-def test_a_level_that_raises_the_variance_has_a_positive_influence():
-    """As in a mean over levels, so that a sum of both statistics gets the covariance of the right sign."""
-    values = np.zeros((6, 1, 1))
-    values[4] = 10.0
-    influence = level_influences(gram_of(values, (6, 1, 1)), (6, 1, 1))[0]
-    assert influence[4, 0] > 0.0
-    assert (np.delete(influence[:, 0], 4) < 0.0).all()

@@ -137,7 +137,7 @@ def prompt_deviations(by_block: Floats, shares: Floats, multipliers: Multipliers
 
 
 def _influences(spread: Spread, noiseless: Floats, shape: tuple[int, ...]) -> list[Floats]:
-    """Deviations (levels, statistics but the total) of every factor, positive for levels that raise a statistic.
+    """Deviations (levels, statistics but the total) of every factor, with the sign that leaving out a level has.
 
     Of two levels they are an assumption about the size of a mean square, which is the one with noise in it.
     """
@@ -149,7 +149,7 @@ def _influences(spread: Spread, noiseless: Floats, shape: tuple[int, ...]) -> li
     for factor, levels in enumerate(shape):
         between = (with_noise if levels == 2 else own)[factor][:, _OF_MEAN_SQUARES]
         means = by_student.mean(axis=tuple(axis for axis in range(3) if axis != factor))
-        within = (means - means.mean()) / np.sqrt(max(levels * (levels - 1), 1))
+        within = (means.mean() - means) / np.sqrt(max(levels * (levels - 1), 1))
         found.append(np.concatenate([within[:, None], between], axis=1))
     return found
 

@@ -97,8 +97,8 @@ def statistic_weights(shape: Shape) -> FloatArray:
 def level_influences(gram: FloatArray, shape: Shape) -> list[FloatArray]:
     """Corrected jackknife deviations of the statistics, for each factor (levels, 6); they sum to 0 over levels.
 
-    They are positive for levels that raise a statistic, as those of means over levels are (``jackknife.sample_means``),
-    so that sums of both have the right covariance.
+    They are negative for levels that raise a statistic, as leaving such a level out lowers it; those of means over
+    levels (``jackknife.sample_means``) have the other sign.
 
     With two levels the jackknife is blind, and the relative error of a mean square is assumed to be that of a variance
     with two degrees of freedom, as in ``component_influences``. One level has no influence.
@@ -115,7 +115,7 @@ def level_influences(gram: FloatArray, shape: Shape) -> list[FloatArray]:
         if num_levels > 2:
             means = np.stack([pair_means(gram, shape, (factor, level)) for level in range(num_levels)])
             left_out = mean_squares(means, shape)
-            moved = np.sqrt((num_levels - 2) / num_levels) * (left_out.mean(axis=0) - left_out)
+            moved = np.sqrt((num_levels - 2) / num_levels) * (left_out - left_out.mean(axis=0))
         elif num_levels == 2:
             moved = np.outer([1.0, -1.0], np.abs(full)) / np.sqrt(2.0)
         influences.append((moved * _shares(factor, shape)) @ weights.T)

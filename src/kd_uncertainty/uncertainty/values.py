@@ -174,13 +174,18 @@ def _sample_intra(
     design: CrossedDesign,
     multipliers: Multipliers,
 ) -> Sampled:
-    """Mean of the students' residual variances, which is the same at every example."""
+    """Mean of the students' residual variances, which is the same at every example.
+
+    The variances are mirrored at their mean, so that their deviations have the sign of those of the mean squares, which
+    tell what leaving out a level does: the sum of both then has the right covariance.
+    """
     variance = np.asarray(residual_variance, dtype=np.float64)
     if variance.shape != shape[:1] or not (np.isfinite(variance) & (variance >= 0.0)).all():
         raise UserError(
             f"residual variances of the {split} split must be one finite number that is not negative for each student"
         )
-    means = Means(np.full((shape[1], 1), variance.mean()), variance[design.rows][:, None], quadratic=())
+    mirrored = 2.0 * variance.mean() - variance[design.rows]
+    means = Means(np.full((shape[1], 1), variance.mean()), mirrored[:, None], quadratic=())
     return sample_means(means, design, multipliers, split, MAX_BLOCKS)
 
 

@@ -31,7 +31,11 @@ def arm_name(arm: Mapping[str, Any], *, num_responses: bool = True) -> str:
 
     >>> arm_name({"target": "label", "teacher": "ensemble", "num_responses": 4, "weighting": "average", "mixing": 0.5})
     'label.ensemble.k04.mixing0.5'
+    >>> arm_name({"method": "averaging", "num_responses": 4})
+    'averaging.k04'
     """
+    if "method" in arm:
+        return f"{arm['method']}.k{arm['num_responses']:02d}" if num_responses else str(arm["method"])
     parts = [str(arm[key]) for key in ("model", "target") if key in arm]
     if arm.get("noise", 0.0):
         parts.append(f"s{arm['noise']:g}")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from kd_uncertainty.hooks.tracking.flatten import arm_name, metric_name, numeric_leaves
 from kd_uncertainty.hooks.tracking.measures import MEASURES, measures
-from kd_uncertainty.schemas import ARM_KEYS, VALUE_ARM_KEYS
+from kd_uncertainty.schemas import ARM_KEYS, LANGUAGE_ARM_KEYS, VALUE_ARM_KEYS
 
 SPLIT = "test"
 """The split whose arm metrics become MLflow metrics; the others are in the tables."""
@@ -96,7 +96,7 @@ def _task(name: str, task: Mapping[str, Any], load: Load) -> Record:
 
 
 def _arm_keys(plan: pd.DataFrame) -> list[str]:
-    return [key for key in dict.fromkeys((*VALUE_ARM_KEYS, *ARM_KEYS)) if key in plan.columns]
+    return [key for key in dict.fromkeys((*LANGUAGE_ARM_KEYS, *VALUE_ARM_KEYS, *ARM_KEYS)) if key in plan.columns]
 
 
 def _teacher_curves(_: str, curves: pd.DataFrame, load: Load) -> Record:

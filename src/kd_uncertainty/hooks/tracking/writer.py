@@ -50,7 +50,7 @@ class RunWriter:
         """Log metrics, tables and files."""
         self.points(run_id, record.metrics)
         for path, table in record.tables.items():
-            self.client.log_table(run_id, table, path)
+            self.client.log_table(run_id, table.astype(object), path)  # MLflow and text columns of pandas 3: a warning
         if record.files:
             with tempfile.TemporaryDirectory() as folder:
                 for path, text in record.files.items():
