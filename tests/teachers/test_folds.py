@@ -133,7 +133,7 @@ def test_training_examples_hear_from_the_fold_that_has_not_seen_them_and_others_
 
 
 def test_answers_depend_on_seed_and_number_of_the_draw_alone(world):
-    """Neither on the size of batches nor on their order, to rounding: BLAS may sum otherwise for other numbers of rows."""
+    """Neither on the size of batches nor on their order, to rounding: BLAS may sum otherwise for fewer rows."""
     _, problem, teacher, _ = world
     everything = posterior_logits(teacher, problem.inputs, range(6), 5, IDS)
     assert everything.shape == (6, 120, problem.num_classes)
