@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from kd_uncertainty.errors import UserError
-from kd_uncertainty.language._answer_metrics import SHARES, systematic_noise
-from kd_uncertainty.language._answer_variance import STATISTICS, collect, components
+from kd_uncertainty.language._answer_metrics import SHARES, _left_out, _level_parts, systematic_noise
+from kd_uncertainty.language._answer_variance import STATISTICS, Interval, collect, components
 from kd_uncertainty.language.measures import label_counts, label_moments, point_moments
 from kd_uncertainty.language.options import LanguagePropagationOptions
 from kd_uncertainty.language.propagation import analyse, texts_of
@@ -151,6 +152,39 @@ def test_without_sampling_noise_components_are_those_of_analysis_of_variance():
         assert found[name] == pytest.approx(known[other], abs=1e-12)
 
 
+def bounded(points: np.ndarray) -> dict[str, Interval]:
+    """Components of one prompt, over which nothing is resampled, from points (students, samples, dimensions)."""
+    students, samples, _ = points.shape
+    spread = collect([point_moments(points)], 1, students, samples)
+    return components(spread, design_of(students, 1, 1), Multipliers(20_000, 0), "train", 0.95)
+
+
+def test_intervals_of_one_prompt_are_students_t_over_students():
+    points = RNG(8).standard_normal((10, 6, 3))
+    variance, found = point_moments(points).variance, bounded(points)["intra"]
+    mean, error = variance.mean(), variance.std(ddof=1) / math.sqrt(10.0)
+    factor = math.exp(stats.t.ppf(0.975, 9) * error / mean)
+    # the standard error of a quantile of 20,000 replicates is 2 % of theirs
+    assert found.upper == pytest.approx(mean * factor, rel=0.03)
+    assert found.lower == pytest.approx(mean / factor, rel=0.03)
+
+
+def test_two_students_whose_difference_is_noise_leave_an_open_interval():
+    points = np.array([0.0, math.sqrt(2.0)])[:, None, None] + np.array([0.0, 2.0])[:, None]
+    found, noisy = bounded(points)["inter"], 1.0
+    assert found.estimate == pytest.approx(0.0, abs=1e-12)  # the variance of a mean of two answers is 1 as well
+    # the deviation of a variance with two degrees of freedom is 1 on the logarithmic scale
+    assert found.upper == pytest.approx(found.estimate + noisy * math.expm1(1.96), rel=0.03)
+    assert found.lower == pytest.approx(found.estimate + noisy * math.expm1(-1.96), rel=0.03)
+
+
+def test_a_student_that_raises_intra_and_inter_widens_the_total():
+    distance = np.arange(1.0, 11.0)[:, None, None] * np.where(np.arange(10) % 2, 1.0, -1.0)[:, None, None]
+    found = bounded(distance * (1.0 + np.array([-0.5, 0.5])[:, None]))
+    width = {name: found[name].upper - found[name].lower for name in ("intra", "inter", "total")}
+    assert width["total"] > max(width["intra"], width["inter"])
+
+
 def test_one_student_has_no_inter_and_no_error():
     found = estimates(RNG(4).standard_normal((3, 1, 4, 2)), 1, 1, 1)
     assert found["intra"] > 0.0
@@ -189,20 +223,46 @@ def test_metrics_by_hand():
     assert teacher["systematic_noise"] == pytest.approx(1.0)
     assert "keeps_modal" not in teacher
     assert "entropy_token" not in teacher
+    other = STUDY._replace(prompts=make_prompts(["Rome", "7", None], ["train", "train", "test"]))
+    found = figures(other.analysed(num_bootstrap=20).metrics, method="multi", split="train")
+    assert found["modal_accuracy"] == pytest.approx(6 / 8)
+    assert found["hallucination"] == pytest.approx(1 / 8)  # of the fourth student, which is sure of Paris
     agreed = figures(STUDY.analysed(num_bootstrap=20, agreement=0.8).metrics, method="multi", split="train")
     assert agreed["systematic_noise"] == 0.0
 
 
 def test_similarity_is_the_cosine_to_the_reference():
     table = embeddings(["Rome", "rome!", "Oslo", "Paris", "7", "8"]).set_index("text")["embedding"]
-    cosines = [
-        table[text] @ table[reference]
-        for said in SAID
-        for own, reference in zip(said, ("Paris", "7"), strict=False)
-        for text in own
-    ]
-    found = figures(STUDY.analysed(num_bootstrap=20).metrics, method="multi", split="train")
-    assert found["similarity"] == pytest.approx(np.mean(cosines), abs=1e-6)
+    references = ("Paris", "7")
+    cosines = np.array(
+        [
+            [
+                np.mean([table[text] @ table[reference] for text in own])
+                for own, reference in zip(said[:2], references, strict=True)
+            ]
+            for said in SAID
+        ]
+    )
+    metrics = STUDY.analysed(num_bootstrap=20, confidence=0.5).metrics
+    row = metrics.query("method == 'multi' and metric == 'similarity'").iloc[0]
+    assert row["estimate"] == pytest.approx(cosines.mean(), abs=1e-6)
+    parts = np.array([cosines.mean(axis=1).var(ddof=1) / 4.0, cosines.mean(axis=0).var(ddof=1) / 2.0])
+    degrees = parts.sum() ** 2 / (parts**2 / [3.0, 1.0]).sum()
+    half = stats.t.ppf(0.75, degrees) * math.sqrt(parts.sum())
+    assert [row["lower"], row["upper"]] == pytest.approx([cosines.mean() - half, cosines.mean() + half], abs=1e-6)
+
+
+def test_shares_have_wilsons_interval_of_the_effective_size():
+    right = np.array([[0, 2], [1, 2], [0, 4], [3, 2]]) / 4.0  # (students, prompts)
+    parts = np.array([right.mean(axis=1).var(ddof=1) / 4.0, right.mean(axis=0).var(ddof=1) / 2.0])
+    quantile = stats.t.ppf(0.75, parts.sum() ** 2 / (parts**2 / [3.0, 1.0]).sum())
+    share = right.mean()
+    metrics = STUDY.analysed(num_bootstrap=20, confidence=0.5).metrics
+    row = metrics.query("method == 'multi' and metric == 'accuracy'").iloc[0]
+    assert row["lower"] < share < row["upper"]
+    for bound in (row["lower"], row["upper"]):  # where the score test of a share just does not reject it
+        error = bound * (1.0 - bound) * parts.sum() / (share * (1.0 - share))
+        assert (share - bound) ** 2 == pytest.approx(quantile**2 * error, rel=1e-9)
 
 
 def test_without_references_what_needs_none_is_measured():
@@ -225,6 +285,13 @@ def test_systematic_noise_without_each_level():
     found = systematic_noise(counts, np.array([0, 0, 1, 1]), right, (4, 1, 1), 0.6)
     # together 7 : 9, right; without one of the last two 7 : 5 and 6 : 6, wrong and two of three agree
     assert found.tolist() == [0.0, 0.0, 0.0, 1.0, 1.0]
+
+
+def test_the_jackknife_of_a_mean_is_its_squared_standard_error():
+    values = RNG(7).standard_normal(6)
+    table = values.reshape(3, 2, 1)
+    without = [np.delete(table, level, axis=axis).mean() for axis in (0, 1) for level in range(table.shape[axis])]
+    np.testing.assert_allclose(_left_out(np.array(without), (3, 2, 1)), _level_parts(values, (3, 2, 1)), atol=1e-12)
 
 
 def test_the_order_of_rows_does_not_matter():

@@ -91,10 +91,7 @@ def teacher_answered(responses: pd.DataFrame, prompts: Sequence[int], lexicon: L
     shape = (len(prompts), 1, len(frame) // len(prompts))
     entropy = None
     if "entropy" in frame:
-        means = [
-            float(np.mean(tokens)) if tokens is not None and len(tokens) else np.nan for tokens in frame["entropy"]
-        ]
-        entropy = np.array(means).reshape(shape)
+        entropy = np.array([_mean(tokens) for tokens in frame["entropy"]]).reshape(shape)
     return Answered(np.array(prompts), lexicon.codes(frame["answer"].tolist()).reshape(shape), entropy)
 
 

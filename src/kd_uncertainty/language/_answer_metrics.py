@@ -111,8 +111,8 @@ def _of_prompt(
         found["hallucination"] = (sure & ~right[modal]).astype(np.float64)
         found[SYSTEMATIC] = systematic_noise(counts, modal, right, shape, options.agreement)
     if prompt in known.references:
-        vectors = lexicon.vectors.astype(np.float64)[[known.references[prompt]]][0]
-        found["similarity"] = (lexicon.vectors[texts].astype(np.float64) @ vectors).mean(axis=1)
+        reference = lexicon.vectors[known.references[prompt]].astype(np.float64)
+        found["similarity"] = (lexicon.vectors[texts].astype(np.float64) @ reference).mean(axis=1)
     return found
 
 
